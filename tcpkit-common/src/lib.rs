@@ -1,0 +1,18 @@
+//! Types that tcpkit's eBPF programs and its agent share.
+//!
+//! Everything here crosses the border between kernel and user space: plain integers in a fixed
+//! layout, no padding, no enums in the shared bytes.
+
+#![no_std]
+
+mod config;
+mod counters;
+mod record;
+
+pub use config::{
+    CaptureConfig, MAX_PORT_RANGES, PORT_FILTER_OFF, PortRange, TRANSPORT_TCP, TRANSPORT_UDP,
+};
+pub use counters::Counters;
+pub use record::{
+    DIRECTION_EGRESS, DIRECTION_INGRESS, LINK_ETHERNET, LINK_RAW_IP, RECORD_VERSION, RecordHeader,
+};

@@ -1,0 +1,3 @@
+//! The tcpkit command.
+
+fn main() {}

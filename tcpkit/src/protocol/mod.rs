@@ -1,0 +1,193 @@
+//! Protocol decoders behind one registry.
+//!
+//! A decoder knows bytes, direction and gaps. It knows no packets, no time, no other protocol and
+//! no sink. Adding a protocol is one file or folder here, one line in [`PROTOCOLS`], and one folder
+//! of fixtures.
+
+#![deny(clippy::arithmetic_side_effects)]
+
+pub mod fields;
+pub mod redis;
+pub mod scratch;
+pub mod text;
+
+use std::fmt;
+
+pub use fields::Fields;
+pub use scratch::{DecodeOptions, Draft, Scratch};
+
+/// Every protocol that `-p` takes, in the order in which help lists them.
+pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL];
+
+/// The protocol of this name, if there is one.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Protocol> {
+    PROTOCOLS.iter().copied().find(|protocol| protocol.name == name)
+}
+
+/// What the rest of the program knows of a protocol.
+#[derive(Debug)]
+pub struct Protocol {
+    /// What `-p` takes and the output prints.
+    pub name: &'static str,
+    /// What it is, for the help text.
+    pub summary: &'static str,
+    /// The ports its servers usually listen on.
+    pub ports: &'static [u16],
+    /// The names of the fields its messages carry; [`Fields`] refers to them by position.
+    pub field_names: &'static [&'static str],
+    /// Looks at the first bytes that one side sent.
+    pub probe: fn(&[u8]) -> Probe,
+    /// A decoder for a new connection.
+    pub decoder: fn() -> Box<dyn Decoder>,
+}
+
+/// What the first bytes of one side of a connection look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Only a client sends this.
+    Request,
+    /// Only a server sends this.
+    Response,
+    /// This protocol, but either side may send it.
+    Either,
+    /// A prefix of something; more bytes are needed.
+    Unsure,
+    /// Not this protocol.
+    No,
+}
+
+impl Probe {
+    /// Whether a message of `direction` may begin like this.
+    #[must_use]
+    pub fn may_be(self, direction: Direction) -> bool {
+        match self {
+            Self::Request => direction == Direction::Request,
+            Self::Response => direction == Direction::Response,
+            Self::Either | Self::Unsure => true,
+            Self::No => false,
+        }
+    }
+}
+
+/// Which way bytes flow between client and server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    Request,
+    /// From the server to the client.
+    Response,
+}
+
+/// Takes one connection's bytes apart, incrementally, in both directions.
+///
+/// The caller keeps what a decoder did not consume and shows it again, with more behind it; it
+/// carries out skips itself, also over bytes that were never captured. Memory a decoder holds is
+/// bounded whatever the bytes say.
+pub trait Decoder: Send {
+    /// Looks at `input`, all bytes of `direction` that follow what was consumed so far.
+    ///
+    /// `input` may be empty: after a skip or an absorbed gap the caller asks once whether that
+    /// completed a message. A decoder makes all the progress it can: it answers
+    /// [`Step::NeedMore`] only when no byte of `input` can be consumed.
+    fn decode<'s>(
+        &mut self,
+        direction: Direction,
+        input: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Step<'s>;
+
+    /// `len` bytes of `direction` (at least 1), right where the next input would begin, will never
+    /// be seen. Returns how many of them the decoder can do without because their meaning is known
+    /// (the delimiter behind a value of announced length); it then stands behind those. Less than
+    /// `len` means that the stream's framing is lost.
+    fn handle_gap(&mut self, direction: Direction, len: u64) -> u64;
+
+    /// Both directions stand at the beginning of a message, and no request waits for a response:
+    /// what was known of messages in progress is void, what was learned of the connection stays.
+    fn resync(&mut self);
+}
+
+/// What a decoder made of its input.
+#[derive(Debug)]
+pub enum Step<'s> {
+    /// The first `len` bytes are done with; they may have completed a message.
+    Consumed {
+        /// How many bytes of the input; 0 only together with a message.
+        len: usize,
+        /// The message that these bytes completed.
+        message: Option<Message<'s>>,
+    },
+    /// The next `len` bytes (at least 1; may go beyond the input) need not be seen.
+    Skip {
+        /// How many bytes, counted from the input's beginning.
+        len: u64,
+    },
+    /// Nothing can be consumed before the input is `at_least` bytes long.
+    NeedMore {
+        /// More than the input's length, and at most [`MAX_LOOKAHEAD`].
+        at_least: usize,
+    },
+    /// The bytes are not this protocol, or break its rules.
+    Invalid(DecodeError),
+}
+
+/// The most bytes a decoder may ask to see at once ([`Step::NeedMore`]).
+pub const MAX_LOOKAHEAD: usize = 64 * 1024;
+
+/// Why bytes are not what the protocol allows; where in the input does not matter, since the
+/// stream is out of step from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{protocol}: {reason}")]
+pub struct DecodeError {
+    /// The protocol's name.
+    pub protocol: &'static str,
+    /// What rule was broken.
+    pub reason: &'static str,
+}
+
+/// How a message finds its counterpart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correlation {
+    /// Responses come in the order of the requests.
+    Ordered,
+    /// Request and response carry the same number.
+    Id(u64),
+    /// There is no counterpart: a request nobody answers, a message the server pushes.
+    OneWay,
+}
+
+/// Whether a response reports success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// The server did what was asked.
+    #[default]
+    Ok,
+    /// The server answered with an error.
+    Error,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// One complete request or response, borrowed from the [`Scratch`] until the next step.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'s> {
+    /// How it finds its counterpart.
+    pub correlation: Correlation,
+    /// What a response says of success; [`Status::Ok`] for requests.
+    pub status: Status,
+    /// A request's operation for grouping, such as `SET`; bounded, printable. Empty in responses.
+    pub operation: &'s str,
+    /// A request as a person would type it; bounded, printable, secrets redacted. Empty in
+    /// responses.
+    pub text: &'s str,
+    /// Named details; empty unless [`DecodeOptions::fields`] is set.
+    pub fields: &'s [u8],
+}
