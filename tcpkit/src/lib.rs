@@ -8,4 +8,12 @@
 //! ```
 
 pub mod capture;
+pub mod config;
+pub mod engine;
+pub mod flow;
+pub mod ledger;
+pub mod packet;
+pub mod pipeline;
 pub mod protocol;
+pub mod sink;
+pub mod transaction;

@@ -1,6 +1,6 @@
 //! Where packets come from: the [`Source`] trait and its implementations.
 
-use std::{fmt, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use tcpkit_common::Counters;
 
