@@ -112,23 +112,12 @@ pub fn run<H: Hints>(
     mut on_report: impl FnMut(&Ledger),
 ) -> Result<Ledger, PipelineError> {
     let mut flushed_ns = 0;
-    let ending = loop {
-        if control.is_stopping() || output.is_done() {
-            break Ok(());
-        }
+    let mut ending = Ok(());
+    while !control.is_stopping() && !output.is_done() {
         if control.report.swap(false, Ordering::Relaxed) {
             on_report(&ledger(source, engine, output));
         }
-        engine.set_wall_offset_ns(source.wall_offset_ns());
-        let progress = source.read(&mut |frame| {
-            engine.on_frame(&frame, &mut |transaction| output.take(transaction));
-            if output.is_done() || control.is_stopping() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        match progress {
+        match step(source, engine, output, Some(control)) {
             Ok(Progress::Busy) => {
                 if engine.now_ns().saturating_sub(flushed_ns) >= FLUSH_NS {
                     flushed_ns = engine.now_ns();
@@ -139,13 +128,20 @@ pub fn run<H: Hints>(
                 engine.advance(now_ns, &mut |transaction| output.take(transaction));
                 output.flush();
             }
-            Ok(Progress::Eof) => break Ok(()),
-            Err(error) => break Err(error),
+            Ok(Progress::Eof) => break,
+            Err(error) => {
+                ending = Err(error);
+                break;
+            }
         }
+    }
+    let unread = match &ending {
+        Ok(()) => drain(source, engine, output),
+        Err(_) => 0,
     };
     engine.finish(&mut |transaction| output.take(transaction));
     output.flush();
-    let ledger = ledger(source, engine, output);
+    let ledger = Ledger { unread, ..ledger(source, engine, output) };
     ending?;
     match output.error.take() {
         Some(error) => Err(error.into()),
@@ -153,9 +149,55 @@ pub fn run<H: Hints>(
     }
 }
 
+fn step<H: Hints>(
+    source: &mut dyn Source,
+    engine: &mut Engine<H>,
+    output: &mut Output,
+    control: Option<&Control>,
+) -> Result<Progress, CaptureError> {
+    engine.set_wall_offset_ns(source.wall_offset_ns());
+    source.read(&mut |frame| {
+        engine.on_frame(&frame, &mut |transaction| output.take(transaction));
+        if output.is_done() || control.is_some_and(Control::is_stopping) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })
+}
+
+/// Stops the source and reads what it had captured until then, as far as the output still takes it.
+/// Returns how many frames were not read.
+fn drain<H: Hints>(source: &mut dyn Source, engine: &mut Engine<H>, output: &mut Output) -> u64 {
+    let mut unread = 0;
+    if let Err(error) = source.stop() {
+        log::warn!("{error}");
+        return 0;
+    }
+    loop {
+        let progress = if output.is_done() {
+            source.read(&mut |_| {
+                unread += 1;
+                ControlFlow::Continue(())
+            })
+        } else {
+            step(source, engine, output, None)
+        };
+        match progress {
+            Ok(Progress::Busy | Progress::Idle { .. }) => {}
+            Ok(Progress::Eof) => return unread,
+            Err(error) => {
+                log::warn!("{error}");
+                return unread;
+            }
+        }
+    }
+}
+
 fn ledger<H: Hints>(source: &dyn Source, engine: &Engine<H>, output: &Output) -> Ledger {
     let mut ledger = *engine.ledger();
     ledger.printed = output.printed;
+    ledger.bad_records = source.bad_records();
     match source.kernel_counters() {
         Ok(counters) => ledger.kernel = counters,
         Err(error) => log::warn!("the kernel's counters are missing from the ledger: {error}"),

@@ -68,6 +68,17 @@ pub trait Source {
         on_frame: &mut dyn FnMut(Frame<'_>) -> ControlFlow<()>,
     ) -> Result<Progress, CaptureError>;
 
+    /// Stops capturing: what was captured so far is still read, and then comes [`Progress::Eof`].
+    ///
+    /// # Errors
+    /// The source could not be stopped in an orderly way; it is not read any more.
+    fn stop(&mut self) -> Result<(), CaptureError>;
+
+    /// Records that the source could not make sense of.
+    fn bad_records(&self) -> u64 {
+        0
+    }
+
     /// What to add to a frame's time to get nanoseconds since the Unix epoch.
     fn wall_offset_ns(&self) -> i64;
 
