@@ -18,7 +18,13 @@ use crate::{
 #[command(name = "tcpkit", version, disable_version_flag = true, max_term_width = 100)]
 pub struct Cli {
     /// Interface to capture on; repeat it or separate names by commas. `any` is all of them.
-    #[arg(short, long = "interface", value_name = "IFACE", value_delimiter = ',', default_value = "any")]
+    #[arg(
+        short,
+        long = "interface",
+        value_name = "IFACE",
+        value_delimiter = ',',
+        default_value = "any"
+    )]
     interfaces: Vec<String>,
 
     /// Protocol to decode.

@@ -14,9 +14,7 @@ use crate::{
     ledger::Ledger,
     packet::{Decoded, Endpoint, Segment, TcpFlags, Undecoded, decode},
     protocol::{DecodeOptions, Direction, Probe, Protocol, Scratch},
-    transaction::{
-        Context, Conversation, ConversationLimits, Emit, Ending, Ends, OpenPool,
-    },
+    transaction::{Context, Conversation, ConversationLimits, Emit, Ending, Ends, OpenPool},
 };
 
 /// How often waiting flows are looked at, in ns.
@@ -258,8 +256,7 @@ impl<H: Hints> Shared<H> {
         emit: &mut Emit<'_>,
     ) {
         let role = self.role(key, state, side, event);
-        let direction =
-            if side == role.client { Direction::Request } else { Direction::Response };
+        let direction = if side == role.client { Direction::Request } else { Direction::Response };
         let bytes = match *event {
             StreamEvent::Data(chunk) => u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX),
             StreamEvent::Gap { len, cause: crate::flow::GapCause::Cut { .. } } => len,
@@ -333,10 +330,8 @@ impl<H: Hints> Shared<H> {
         role: Role,
         emit: &'a mut Emit<'e>,
     ) -> Context<'a, 'e> {
-        let ends = Ends {
-            client: key.endpoint(role.client),
-            server: key.endpoint(role.client.peer()),
-        };
+        let ends =
+            Ends { client: key.endpoint(role.client), server: key.endpoint(role.client.peer()) };
         Context {
             ends,
             wall_offset_ns: self.wall_offset_ns,

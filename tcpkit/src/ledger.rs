@@ -179,7 +179,11 @@ impl Ledger {
         if let Some(k) = &self.kernel {
             sums.push(("packets seen", k.seen, k.unparsed + k.refused + k.matched));
             sums.push(("packets matched", k.matched, k.captured + k.ring_full + k.copy_failed));
-            sums.push(("packets captured", k.captured, p.received + self.bad_records + self.unread));
+            sums.push((
+                "packets captured",
+                k.captured,
+                p.received + self.bad_records + self.unread,
+            ));
         }
         sums
     }
@@ -195,78 +199,108 @@ impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (p, m, b, fl) = (&self.packets, &self.messages, &self.bytes, &self.flows);
         if let Some(k) = &self.kernel {
-            line(f, "packets seen", k.seen, &[
-                (k.matched, "matched the filter"),
-                (k.refused, "refused"),
-                (k.unparsed, "unparsed"),
-            ])?;
-            line(f, "packets matched", k.matched, &[
-                (k.captured, "captured"),
-                (k.ring_full, "lost: ring full"),
-                (k.copy_failed, "lost: not copied"),
-            ])?;
+            line(
+                f,
+                "packets seen",
+                k.seen,
+                &[
+                    (k.matched, "matched the filter"),
+                    (k.refused, "refused"),
+                    (k.unparsed, "unparsed"),
+                ],
+            )?;
+            line(
+                f,
+                "packets matched",
+                k.matched,
+                &[
+                    (k.captured, "captured"),
+                    (k.ring_full, "lost: ring full"),
+                    (k.copy_failed, "lost: not copied"),
+                ],
+            )?;
             if k.truncated > 0 {
                 line(f, "packets truncated", k.truncated, &[(k.truncated_bytes, "bytes cut off")])?;
             }
         }
-        line(f, "packets received", p.received, &[
-            (p.in_order, "in order"),
-            (p.reordered, "reordered"),
-            (p.empty, "without payload"),
-            (p.retransmitted, "retransmitted"),
-            (p.duplicates, "duplicates"),
-            (p.out_of_window, "out of window"),
-            (p.untracked, "of unknown connections"),
-            (p.udp, "UDP"),
-            (p.other_transport, "other transport"),
-            (p.fragments, "fragments"),
-            (p.not_ip, "not IP"),
-            (p.malformed, "malformed"),
-        ])?;
-        line(f, "connections", fl.from_handshake + fl.midstream, &[
-            (fl.from_handshake, "from handshake"),
-            (fl.midstream, "midstream"),
-        ])?;
-        line(f, "connections ended", fl.closed + fl.expired + fl.evicted + fl.open, &[
-            (fl.closed, "closed"),
-            (fl.expired, "expired"),
-            (fl.evicted, "evicted"),
-            (fl.open, "open"),
-        ])?;
-        line(f, "bytes decoded", b.request + b.response, &[
-            (b.request, "request"),
-            (b.response, "response"),
-        ])?;
-        line(f, "requests", m.requests, &[
-            (m.paired, "answered"),
-            (m.requests_one_way, "one-way"),
-            (m.requests_open, "open"),
-            (m.requests_unanswered, "unanswered at close"),
-            (m.requests_forgotten, "forgotten"),
-            (m.requests_lost, "unmatched"),
-            (m.requests_overflowed, "overflowed"),
-        ])?;
-        line(f, "responses", m.responses, &[
-            (m.paired, "matched"),
-            (m.responses_one_way, "one-way"),
-            (m.orphans, "unmatched"),
-        ])?;
-        line(f, "transactions", m.paired, &[
-            (m.reported, "measured"),
-            (m.untimed, "not measurable"),
-            (m.unproven, "pairing not certain"),
-        ])?;
+        line(
+            f,
+            "packets received",
+            p.received,
+            &[
+                (p.in_order, "in order"),
+                (p.reordered, "reordered"),
+                (p.empty, "without payload"),
+                (p.retransmitted, "retransmitted"),
+                (p.duplicates, "duplicates"),
+                (p.out_of_window, "out of window"),
+                (p.untracked, "of unknown connections"),
+                (p.udp, "UDP"),
+                (p.other_transport, "other transport"),
+                (p.fragments, "fragments"),
+                (p.not_ip, "not IP"),
+                (p.malformed, "malformed"),
+            ],
+        )?;
+        line(
+            f,
+            "connections",
+            fl.from_handshake + fl.midstream,
+            &[(fl.from_handshake, "from handshake"), (fl.midstream, "midstream")],
+        )?;
+        line(
+            f,
+            "connections ended",
+            fl.closed + fl.expired + fl.evicted + fl.open,
+            &[
+                (fl.closed, "closed"),
+                (fl.expired, "expired"),
+                (fl.evicted, "evicted"),
+                (fl.open, "open"),
+            ],
+        )?;
+        line(
+            f,
+            "bytes decoded",
+            b.request + b.response,
+            &[(b.request, "request"), (b.response, "response")],
+        )?;
+        line(
+            f,
+            "requests",
+            m.requests,
+            &[
+                (m.paired, "answered"),
+                (m.requests_one_way, "one-way"),
+                (m.requests_open, "open"),
+                (m.requests_unanswered, "unanswered at close"),
+                (m.requests_forgotten, "forgotten"),
+                (m.requests_lost, "unmatched"),
+                (m.requests_overflowed, "overflowed"),
+            ],
+        )?;
+        line(
+            f,
+            "responses",
+            m.responses,
+            &[(m.paired, "matched"), (m.responses_one_way, "one-way"), (m.orphans, "unmatched")],
+        )?;
+        line(
+            f,
+            "transactions",
+            m.paired,
+            &[
+                (m.reported, "measured"),
+                (m.untimed, "not measurable"),
+                (m.unproven, "pairing not certain"),
+            ],
+        )?;
         write!(f, "{:>12} printed", self.printed)
     }
 }
 
 /// Writes a total and the parts it consists of; parts that are 0 are left out, but the first.
-fn line(
-    f: &mut fmt::Formatter<'_>,
-    what: &str,
-    total: u64,
-    parts: &[(u64, &str)],
-) -> fmt::Result {
+fn line(f: &mut fmt::Formatter<'_>, what: &str, total: u64, parts: &[(u64, &str)]) -> fmt::Result {
     write!(f, "{total:>12} {what}")?;
     let mut separator = ": ";
     for (position, (count, name)) in parts.iter().enumerate() {

@@ -369,10 +369,7 @@ impl Assembler {
             let captured = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             let cut = u64::from(len).saturating_sub(captured);
             if cut > 0 {
-                deliver(
-                    side,
-                    StreamEvent::Gap { len: cut, cause: GapCause::Cut { time_ns } },
-                );
+                deliver(side, StreamEvent::Gap { len: cut, cause: GapCause::Cut { time_ns } });
             }
         }
         let half = self.half_mut(side);
@@ -487,11 +484,7 @@ impl Assembler {
         true
     }
 
-    fn deliver_first_held(
-        &mut self,
-        side: Side,
-        deliver: &mut impl FnMut(Side, StreamEvent<'_>),
-    ) {
+    fn deliver_first_held(&mut self, side: Side, deliver: &mut impl FnMut(Side, StreamEvent<'_>)) {
         let half = self.half_mut(side);
         let next = half.next;
         let Some(mut held) = half.held.as_mut().and_then(|held| held.pop_first()) else {
@@ -558,3 +551,6 @@ impl Assembler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

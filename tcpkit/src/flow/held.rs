@@ -30,10 +30,16 @@ impl Held {
         self.bytes.drain(..captured);
     }
 
+    /// Takes over the FIN of a segment that brings nothing else; returns whether it did.
+    fn take_fin_of(&mut self, other: &Held) -> bool {
+        let brings = other.fin && !self.fin && other.end() == self.end();
+        self.fin |= brings;
+        brings
+    }
+
     /// Cuts off and returns what lies behind the first `count` bytes.
     fn split_off(&mut self, count: u32) -> Held {
-        let captured =
-            usize::try_from(count).unwrap_or(usize::MAX).min(self.bytes.len());
+        let captured = usize::try_from(count).unwrap_or(usize::MAX).min(self.bytes.len());
         let rest = Held {
             seq: self.seq.advance(count),
             len: self.len.saturating_sub(count),
@@ -81,36 +87,46 @@ impl HeldQueue {
 
     /// Adds what `segment` carries that no waiting segment does. Returns whether that was anything.
     pub(super) fn insert(&mut self, mut segment: Held) -> bool {
+        if segment.len == 0 {
+            // Only a FIN is worth waiting for without bytes, and only once.
+            if !segment.fin || self.segments.iter().any(|held| held.fin) {
+                return false;
+            }
+            self.place(self.segments.len(), segment);
+            return true;
+        }
         let mut added = false;
         let mut index = self.segments.partition_point(|held| held.seq.is_before(segment.seq));
-        if let Some(before) = index.checked_sub(1).and_then(|before| self.segments.get(before)) {
+        if let Some(before) = index.checked_sub(1).and_then(|before| self.segments.get_mut(before))
+        {
             let covered = segment.seq.bytes_to(before.end());
-            if covered >= segment.len && !(segment.fin && segment.end() == before.end()) {
-                return false;
+            if covered >= segment.len {
+                return before.take_fin_of(&segment);
             }
             segment.trim_front(covered);
         }
         loop {
-            let Some(next) = self.segments.get(index) else {
+            let Some(next) = self.segments.get_mut(index) else {
                 self.place(index, segment);
                 return true;
             };
             let free = segment.seq.bytes_to(next.seq);
-            if free >= segment.len && (segment.len > 0 || next.seq != segment.seq) {
+            if free >= segment.len {
                 self.place(index, segment);
                 return true;
             }
             let next_end = next.end();
             let rest = segment.split_off(free);
+            let covered = rest.seq.bytes_to(next_end);
+            let fin_added = covered >= rest.len && next.take_fin_of(&rest);
             if free > 0 {
                 self.place(index, segment);
                 added = true;
                 index = index.saturating_add(1);
             }
             segment = rest;
-            let covered = segment.seq.bytes_to(next_end);
             if covered >= segment.len {
-                return added;
+                return added || fin_added;
             }
             segment.trim_front(covered);
             index = index.saturating_add(1);
@@ -118,8 +134,7 @@ impl HeldQueue {
     }
 
     fn place(&mut self, index: usize, segment: Held) {
-        self.bytes =
-            self.bytes.saturating_add(segment.bytes.len()).saturating_add(OVERHEAD);
+        self.bytes = self.bytes.saturating_add(segment.bytes.len()).saturating_add(OVERHEAD);
         self.segments.insert(index, segment);
     }
 }
@@ -165,13 +180,10 @@ mod tests {
         check(&[(5, "HELLO"), (7, "LLO")], &[(5, "HELLO", 0)]);
         check(&[(5, "HELLO"), (7, "LLO!")], &[(5, "HELLO", 0), (10, "!", 1)]);
         check(&[(5, "HELLO"), (3, "xxHE")], &[(3, "xx", 1), (5, "HELLO", 0)]);
-        check(&[(0, "a"), (2, "c"), (4, "e"), (0, "abcde")], &[
-            (0, "a", 0),
-            (1, "b", 3),
-            (2, "c", 1),
-            (3, "d", 3),
-            (4, "e", 2),
-        ]);
+        check(
+            &[(0, "a"), (2, "c"), (4, "e"), (0, "abcde")],
+            &[(0, "a", 0), (1, "b", 3), (2, "c", 1), (3, "d", 3), (4, "e", 2)],
+        );
     }
 
     #[test]

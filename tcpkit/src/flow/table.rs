@@ -200,11 +200,9 @@ impl<T> FlowTable<T> {
             self.sweep_hand = at.saturating_add(1);
             let Some(Slot::Used(flow)) = self.slots.get(at) else { continue };
             let quiet_ns = now_ns.saturating_sub(flow.last_seen_ns);
-            let limit =
-                if flow.assembler.is_closed() { expiry.closed_ns } else { expiry.idle_ns };
+            let limit = if flow.assembler.is_closed() { expiry.closed_ns } else { expiry.idle_ns };
             if quiet_ns >= limit
-                && let Some(flow) =
-                    u32::try_from(at).ok().and_then(|at| self.remove(FlowId(at)))
+                && let Some(flow) = u32::try_from(at).ok().and_then(|at| self.remove(FlowId(at)))
             {
                 removed(flow);
             }

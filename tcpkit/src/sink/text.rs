@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn colour_says_how_slow() {
         let mut slow = transaction();
-        for (wait_ns, code) in [(9_000_000, ""), (10_000_000, "\x1b[33m"), (100_000_000, "\x1b[31m")]
+        for (wait_ns, code) in
+            [(9_000_000, ""), (10_000_000, "\x1b[33m"), (100_000_000, "\x1b[31m")]
         {
             slow.timing.wait_ns = wait_ns;
             slow.timing.request_ns = 0;

@@ -246,9 +246,7 @@ impl Conversation {
         };
         let decoder = decoder.as_mut();
         let result = match input {
-            Input::Chunk(chunk) => {
-                stream.feed(direction, chunk, decoder, scratch, &mut on_message)
-            }
+            Input::Chunk(chunk) => stream.feed(direction, chunk, decoder, scratch, &mut on_message),
             Input::Gap(len, cause) => {
                 stream.gap(direction, len, cause, decoder, scratch, &mut on_message)
             }

@@ -48,8 +48,7 @@ impl Pairing<'_, '_> {
             self.counts.responses_one_way += 1;
             return Ok(());
         }
-        let Some(open) =
-            self.open.as_mut().and_then(|queue| queue.answer(message.correlation))
+        let Some(open) = self.open.as_mut().and_then(|queue| queue.answer(message.correlation))
         else {
             self.counts.orphans += 1;
             return Err(Lost::Orphan);
