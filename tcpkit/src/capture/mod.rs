@@ -1,8 +1,24 @@
 //! Where packets come from: the [`Source`] trait and its implementations.
 
+mod clock;
+mod error;
+mod guardian;
+pub mod interfaces;
+pub mod listening;
+mod live;
+mod netlink;
+pub mod programs;
+pub mod ring;
+
 use std::ops::ControlFlow;
 
 use tcpkit_common::Counters;
+
+pub use self::{
+    clock::{WallClock, monotonic_ns},
+    error::CaptureError,
+    live::{AttachMode, LiveConfig, LiveSource},
+};
 
 /// What a frame's bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +104,3 @@ pub trait Source {
     /// The kernel's map could not be read.
     fn kernel_counters(&self) -> Result<Option<Counters>, CaptureError>;
 }
-
-/// Why a source gives no frames.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {}

@@ -14,6 +14,7 @@ use crate::{
 pub const KIND: SinkKind = SinkKind {
     name: "json",
     summary: "one JSON object a line, UTC",
+    shows_fields: true,
     make: |output, _| Box::new(JsonSink { lines: Lines::new(output), time: TimeFormat::utc() }),
 };
 

@@ -32,6 +32,8 @@ pub struct SinkKind {
     pub name: &'static str,
     /// What it is, for the help text.
     pub summary: &'static str,
+    /// Whether it shows the fields of messages, so that decoders have to write them down.
+    pub shows_fields: bool,
     /// Makes one that writes to `output`, with colours if `colour` is set.
     pub make: fn(output: Box<dyn Write>, colour: bool) -> Box<dyn Sink>,
 }

@@ -12,6 +12,7 @@ use crate::transaction::Transaction;
 pub const KIND: SinkKind = SinkKind {
     name: "text",
     summary: "one line a request, local time",
+    shows_fields: false,
     make: |output, colour| {
         Box::new(TextSink { lines: Lines::new(output), time: TimeFormat::local(), colour })
     },
