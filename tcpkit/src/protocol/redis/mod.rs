@@ -67,7 +67,7 @@ impl Decoder for RedisDecoder {
         if self.link.is_replication() {
             return match input.len() {
                 0 => Step::NeedMore { at_least: 1 },
-                len => Step::Consumed { len, message: None },
+                len => Step::Discard { len },
             };
         }
         match direction {

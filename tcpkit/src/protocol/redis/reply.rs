@@ -91,12 +91,12 @@ impl Replies {
                 // The response to SYNC has no line of its own: newlines while the master is busy,
                 // then the length of the RDB file, or the mark that will end it.
                 Some(b'\n') if link.awaits_sync() => {
-                    return Step::Consumed { len: 1, message: None };
+                    return Step::Discard { len: 1 };
                 }
                 Some(b'$') if link.awaits_sync() => {
                     let reply = Reply { kind: b'$', shape: Shape::Other, remaining: 0 };
                     let message = scratch.bare(link.reply(&reply), Status::Ok);
-                    return Step::Consumed { len: input.len(), message: Some(message) };
+                    return Step::Consumed { len: 1, message: Some(message) };
                 }
                 Some(_) => {}
             }

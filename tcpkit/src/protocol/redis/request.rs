@@ -9,6 +9,9 @@ use super::{
 };
 use crate::protocol::{Scratch, Status, Step, cursor::Cursor};
 
+/// The most arguments of a request, its name included (`processMultibulkBuffer` in networking.c).
+const MAX_ARGS: u32 = 0x7fff_ffff;
+
 /// Where in a request the next byte belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
@@ -57,6 +60,8 @@ enum Pause {
     Need(usize),
     /// So many bytes from here on need not be seen.
     Skip(u64),
+    /// So many bytes belong to no request.
+    Discard(usize),
     Broken(&'static str),
 }
 
@@ -94,36 +99,38 @@ impl Requests {
         self.pause(pause, &cursor)
     }
 
-    /// Goes over what is no command, up to where one begins; says how many arguments follow its
-    /// name, if that is announced.
+    /// Begins a request; says how many arguments follow its name, if that is announced.
     #[inline]
     fn begin(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<u32>, Pause> {
-        loop {
-            match cursor.rest() {
-                [] => return Err(Pause::Need(1)),
-                [b'*', ..] => match line::count(cursor.rest()) {
-                    // An empty array is no command and gets no answer.
-                    Count::Is(..=0, len) => cursor.advance(len),
-                    Count::Is(count, len) => {
-                        let count =
-                            i32::try_from(count).ok().and_then(|count| u32::try_from(count).ok());
-                        let Some(count) = count else {
-                            return Err(Pause::Broken("too many arguments"));
-                        };
-                        cursor.advance(len);
-                        (self.phase, self.args_left) = (Phase::Length, count);
-                        return Ok(Some(count.saturating_sub(1)));
-                    }
-                    Count::Partial => return Err(need_line(cursor)),
-                    Count::Broken => return Err(Pause::Broken("bad argument count")),
-                },
-                [b'\r' | b'\n' | b' ' | b'\t', ..] => cursor.advance(1),
-                [first, ..] if inline::may_begin(*first) => {
-                    (self.phase, self.count) = (Phase::Inline, 0);
-                    return Ok(None);
+        let rest = cursor.rest();
+        match rest {
+            [] => Err(Pause::Need(1)),
+            [b'*', ..] => match line::count(rest) {
+                // An empty array is no command and gets no answer.
+                Count::Is(..=0, len) => Err(Pause::Discard(len)),
+                Count::Is(count, len) => {
+                    let Some(count) = u32::try_from(count).ok().filter(|&count| count <= MAX_ARGS)
+                    else {
+                        return Err(Pause::Broken("too many arguments"));
+                    };
+                    cursor.advance(len);
+                    (self.phase, self.args_left) = (Phase::Length, count);
+                    Ok(Some(count.saturating_sub(1)))
                 }
-                _ => return Err(Pause::Broken("no command")),
+                Count::Partial => Err(need_line(cursor)),
+                Count::Broken => Err(Pause::Broken("bad argument count")),
+            },
+            // Nor is an empty line a command.
+            [b'\r' | b'\n' | b' ' | b'\t', ..] => {
+                let end =
+                    rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n' | b' ' | b'\t'));
+                Err(Pause::Discard(end.unwrap_or(rest.len())))
             }
+            [first, ..] if inline::may_begin(*first) => {
+                (self.phase, self.count) = (Phase::Inline, 0);
+                Ok(None)
+            }
+            _ => Err(Pause::Broken("no command")),
         }
     }
 
@@ -294,6 +301,7 @@ impl Requests {
         let consumed = cursor.consumed();
         match pause {
             Pause::Skip(len) => Step::Skip { len: len.saturating_add(consumed as u64) },
+            Pause::Discard(len) => Step::Discard { len },
             Pause::Need(more) if consumed == 0 => {
                 Step::NeedMore { at_least: cursor.rest().len().saturating_add(more) }
             }

@@ -94,6 +94,10 @@ impl Driver {
                     }
                     at += len;
                 }
+                Step::Discard { len } => {
+                    assert!(len > 0 && len <= input.len());
+                    at += len;
+                }
                 Step::Skip { len } => {
                     assert!(len > 0);
                     let here = (input.len() as u64).min(len);
