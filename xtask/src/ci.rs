@@ -8,7 +8,7 @@ use crate::{
     setup::{self, Install, Purpose},
     tidy,
     toolchain::{self, Host},
-    workspace::Workspace,
+    workspace::{Workspace, run as run_command},
 };
 
 #[derive(clap::Args)]
@@ -23,30 +23,36 @@ pub(crate) fn run(workspace: &Workspace, args: &CiArgs) -> Result<()> {
     let manifest = format!("{}/Cargo.toml", fuzz::FUZZ_FOLDER);
     let has_fuzz = workspace.root.join(&manifest).is_file();
 
-    let format = "the format is off: type `cargo fmt --all`";
-    cmd!(shell, "{cargo} fmt --all --check").run().context(format)?;
-    if has_fuzz {
-        let format = format!("the format is off: type `cargo fmt --manifest-path {manifest}`");
-        cmd!(shell, "{cargo} fmt --manifest-path {manifest} --check").run().context(format)?;
-    }
-
-    cmd!(
-        shell,
-        "{cargo} clippy --workspace --exclude tcpkit-ebpf --all-targets -- --deny warnings"
-    )
-    .run()
-    .context("clippy has something to say of user space; see the lines above")?;
+    run_command(
+        &cmd!(shell, "{cargo} fmt --all --check"),
+        "the format is off: type `cargo fmt --all`",
+    )?;
+    run_command(
+        &cmd!(
+            shell,
+            "{cargo} clippy --workspace --exclude tcpkit-ebpf --all-targets -- --deny warnings"
+        ),
+        "clippy has something to say of user space, see above: after a change, type `cargo xtask ci`",
+    )?;
     lint_ebpf(workspace)?;
     if has_fuzz {
-        cmd!(shell, "{cargo} clippy --manifest-path {manifest} -- --deny warnings")
-            .run()
-            .context("clippy has something to say of the fuzz targets; see the lines above")?;
+        run_command(
+            &cmd!(shell, "{cargo} fmt --manifest-path {manifest} --check"),
+            &format!(
+                "the fuzz targets' format is off: type `cargo fmt --manifest-path {manifest}`"
+            ),
+        )?;
+        run_command(
+            &cmd!(shell, "{cargo} clippy --manifest-path {manifest} -- --deny warnings"),
+            "clippy has something to say of the fuzz targets, see above: after a change, type \
+             `cargo xtask ci`",
+        )?;
     }
-
-    cmd!(shell, "{cargo} doc --workspace --exclude tcpkit-ebpf --no-deps")
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .run()
-        .context("the documentation does not build; see the lines above")?;
+    run_command(
+        &cmd!(shell, "{cargo} doc --workspace --exclude tcpkit-ebpf --no-deps")
+            .env("RUSTDOCFLAGS", "-D warnings"),
+        "the documentation does not build, see above: after a change, type `cargo xtask ci`",
+    )?;
     tidy::run(workspace)
 }
 
@@ -65,7 +71,9 @@ fn lint_ebpf(workspace: &Workspace) -> Result<()> {
         .env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")
         .status();
     if !status.context("clippy for eBPF cannot be started")?.success() {
-        bail!("clippy has something to say of the eBPF programs; see the lines above");
+        bail!(
+            "clippy has something to say of the eBPF programs, see above: after a change, type `cargo xtask ci`"
+        );
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use xshell::{Cmd, cmd};
 
 use crate::{
     setup::{self, Install, Purpose},
-    workspace::Workspace,
+    workspace::{Workspace, run as run_command},
 };
 
 /// The fuzz crate, from the project's root; a workspace of its own.
@@ -42,11 +42,12 @@ pub(crate) fn run(workspace: &Workspace, args: &FuzzArgs) -> Result<()> {
     setup::ensure(workspace, Purpose::Test, args.install)?;
     let (cargo, options) = (&workspace.cargo, &args.options);
     let command = cmd!(workspace.shell, "{cargo} fuzz run --fuzz-dir {FUZZ_FOLDER} {target}");
-    with_unstable(command)
-        .arg("--")
-        .args(options)
-        .run()
-        .with_context(|| format!("fuzzing {target} ended with a finding; see the lines above"))
+    run_command(
+        &with_unstable(command).arg("--").args(options),
+        &format!(
+            "fuzzing {target} failed, see above: after a change, type `cargo xtask fuzz {target}`"
+        ),
+    )
 }
 
 /// Gives every target a fixed number of inputs, the same each time; returns how many targets.
@@ -60,14 +61,16 @@ pub(crate) fn run_all_shortly(workspace: &Workspace) -> Result<usize> {
         let command = cmd!(shell, "{cargo} fuzz run --fuzz-dir {FUZZ_FOLDER} {target} {corpus}");
         let seeds = Path::new(FUZZ_FOLDER).join("seeds").join(target);
         let seeds = workspace.root.join(&seeds).is_dir().then_some(seeds);
-        with_unstable(command)
+        let command = with_unstable(command)
             .args(seeds)
-            .args(["--", "-seed=1", "-print_final_stats=0"])
-            .arg(format!("-runs={TEST_RUNS}"))
-            .run()
-            .with_context(|| {
-                format!("fuzz target {target} failed: type `cargo xtask fuzz {target}` to see more")
-            })?;
+            .args(["--", "-seed=1"])
+            .arg(format!("-runs={TEST_RUNS}"));
+        run_command(
+            &command,
+            &format!(
+                "fuzz target {target} failed: to try more inputs, type `cargo xtask fuzz {target}`"
+            ),
+        )?;
     }
     Ok(targets.len())
 }

@@ -1,12 +1,12 @@
 //! `cargo xtask test`: all tests, or all that need no root.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use xshell::cmd;
 
 use crate::{
     agent, fuzz, host,
     setup::{self, Install, Purpose},
-    workspace::Workspace,
+    workspace::{Workspace, run as run_command},
 };
 
 /// The package of end-to-end tests, the only one that needs root.
@@ -41,12 +41,13 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
 
     let (shell, cargo, arguments) = (&workspace.shell, &workspace.cargo, &args.arguments);
     say("unit, property and documentation tests");
-    cmd!(
-        shell,
-        "{cargo} test --workspace --exclude tcpkit-ebpf --exclude {END_TO_END} {arguments...}"
-    )
-    .run()
-    .context("tests failed; see the lines above")?;
+    run_command(
+        &cmd!(
+            shell,
+            "{cargo} test --workspace --exclude tcpkit-ebpf --exclude {END_TO_END} {arguments...}"
+        ),
+        "tests failed, see above: to run one again, type `cargo xtask test -- NAME`",
+    )?;
 
     // Who picks tests by name does not mean the fuzz targets.
     let fuzzes = arguments.is_empty();
@@ -74,9 +75,10 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
 /// Without root it is at least known that they compile.
 fn compile_end_to_end(workspace: &Workspace) -> Result<()> {
     let cargo = &workspace.cargo;
-    cmd!(workspace.shell, "{cargo} test --package {END_TO_END} --no-run")
-        .run()
-        .context("the end-to-end tests do not compile; see the lines above")
+    run_command(
+        &cmd!(workspace.shell, "{cargo} test --package {END_TO_END} --no-run"),
+        "the end-to-end tests do not compile, see above",
+    )
 }
 
 fn run_end_to_end(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -92,7 +94,10 @@ fn run_end_to_end(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         let runner = serde_json::to_string(&runner)?;
         command = command.args(["--config", &format!("target.'cfg(unix)'.runner={runner}")]);
     }
-    command.args(arguments).run().context("end-to-end tests failed; see the lines above")
+    run_command(
+        &command.args(arguments),
+        "end-to-end tests failed, see above: to run one again, type `cargo xtask test -- NAME`",
+    )
 }
 
 fn say(what: &str) {

@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
-use xshell::Shell;
+use anyhow::{Context as _, Result, bail};
+use xshell::{Cmd, Shell};
 
 /// The project that xtask belongs to.
 pub(crate) struct Workspace {
@@ -29,4 +29,12 @@ impl Workspace {
         let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         Ok(Self { root, shell, cargo })
     }
+}
+
+/// Runs a command that says itself what is wrong; `failed` says what that means and what to type.
+pub(crate) fn run(command: &Cmd<'_>, failed: &str) -> Result<()> {
+    if command.run().is_err() {
+        bail!("{failed}");
+    }
+    Ok(())
 }

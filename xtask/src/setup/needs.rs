@@ -102,6 +102,10 @@ impl Missing {
         match &steps.apt {
             _ if packages.is_empty() => {}
             Some(apt) => apt.install(steps, &packages)?,
+            None if steps.print_only() => {
+                println!("# with this system's package manager, install what Debian calls:");
+                println!("# {}", packages.join(", "));
+            }
             None => bail!(
                 "there is no apt-get here: install what Debian calls {} with this system's package \
                  manager, then type the command again",
