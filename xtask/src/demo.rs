@@ -12,13 +12,20 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
 
 use self::{
     network::{Network, SERVER_ADDRESS, Side},
@@ -67,16 +74,10 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> Result<()> {
     if !host::is_root() {
         return start_as_root(&agent, args.seconds);
     }
-    // Before any thread starts, so that all of them leave these signals to the one that waits.
-    let signals = stop_signals();
-    signals.thread_block().context("signals cannot be blocked")?;
-    let (send_stop, stop) = mpsc::channel();
-    thread::spawn(move || {
-        if let Ok(signal) = signals.wait() {
-            // Nobody listens any more only when everything is over.
-            let _ = send_stop.send(signal);
-        }
-    });
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register(signal, Arc::clone(&stop)).context("signals cannot be caught")?;
+    }
     show(&agent, Duration::from_secs(args.seconds), &stop)
 }
 
@@ -92,11 +93,7 @@ fn start_as_root(agent: &Path, seconds: u64) -> Result<()> {
     Err(command.exec()).context("sudo cannot be started")
 }
 
-fn stop_signals() -> SigSet {
-    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect()
-}
-
-fn show(agent: &Path, time: Duration, stop: &Receiver<Signal>) -> Result<()> {
+fn show(agent: &Path, time: Duration, stop: &AtomicBool) -> Result<()> {
     println!("{EXPLANATION}\n");
     let network = Network::create()?;
     let mut redis = start_redis(&network)?;
@@ -105,16 +102,8 @@ fn show(agent: &Path, time: Duration, stop: &Receiver<Signal>) -> Result<()> {
     let mut client = start_client(&network)?;
 
     let end = Instant::now() + time;
-    let mut interrupted = false;
-    while Instant::now() < end && !interrupted {
-        interrupted = match stop.recv_timeout(Duration::from_millis(100)) {
-            Ok(_) => true,
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => {
-                thread::sleep(Duration::from_millis(100));
-                false
-            }
-        };
+    while Instant::now() < end && !stop.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(50));
         for watched in &mut agents {
             watched.process.check_alive()?;
         }
@@ -177,6 +166,8 @@ fn start_redis(network: &Network) -> Result<Watched> {
     let mut command = network.command(Side::Server, &program);
     command.args(["--bind", SERVER_ADDRESS, "--port", &PORT.to_string()]);
     command.args(["--save", "", "--appendonly", "no", "--dir", "/", "--loglevel", "warning"]);
+    // The only way to it is the demo's own cable.
+    command.args(["--protected-mode", "no"]);
     if needs_leave_to_debug(&version(&program)) {
         command.args(["--enable-debug-command", "yes"]);
     }
