@@ -51,19 +51,23 @@ pub(crate) fn run(workspace: &Workspace, args: &SetupArgs) -> Result<()> {
 
 /// Installs what `purpose` lacks.
 pub(crate) fn ensure(workspace: &Workspace, purpose: Purpose, install: Install) -> Result<()> {
-    let missing = Missing::look(workspace, purpose);
-    if missing.is_empty() {
-        return Ok(());
-    }
     let steps = Steps::new(workspace, install.no_install);
-    eprintln!("setup: missing: {missing}");
-    missing.install(&steps)?;
-    if install.no_install {
-        bail!("nothing was installed: type the commands above, or `cargo xtask setup`");
+    let mut before = String::new();
+    loop {
+        let missing = Missing::look(workspace, purpose);
+        let names = missing.to_string();
+        if names.is_empty() {
+            return Ok(());
+        }
+        // What a compiler lacks is seen only once there is one, so one round may not be all.
+        if names == before {
+            bail!("after all steps this is still missing: {names}: install it by hand, try again");
+        }
+        eprintln!("setup: missing: {names}");
+        missing.install(&steps)?;
+        if install.no_install {
+            bail!("nothing was installed: type the commands above, or `cargo xtask setup`");
+        }
+        before = names;
     }
-    let still = Missing::look(workspace, purpose);
-    if !still.is_empty() {
-        bail!("after all steps this is still missing: {still}: install it by hand and try again");
-    }
-    Ok(())
 }

@@ -85,15 +85,6 @@ impl Missing {
         missing
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        let Self { packages, ebpf, cargo_fuzz, components, ebpf_clippy } = self;
-        packages.is_empty()
-            && ebpf.is_none()
-            && !cargo_fuzz
-            && components.is_empty()
-            && ebpf_clippy.is_none()
-    }
-
     /// Installs all of it.
     pub(super) fn install(&self, steps: &Steps<'_>) -> Result<()> {
         let mut packages: Vec<_> = self.packages.iter().map(|(_, package)| *package).collect();
