@@ -44,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     run_command(
         &cmd!(
             shell,
-            "{cargo} test --workspace --exclude tcpkit-ebpf --exclude {END_TO_END} {arguments...}"
+            "{cargo} test --no-fail-fast --workspace --exclude tcpkit-ebpf --exclude {END_TO_END} {arguments...}"
         ),
         "tests failed, see above: to run one again, type `cargo xtask test -- NAME`",
     )?;
@@ -84,8 +84,8 @@ fn compile_end_to_end(workspace: &Workspace) -> Result<()> {
 fn run_end_to_end(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let agent = agent::build(workspace)?;
     let (shell, cargo) = (&workspace.shell, &workspace.cargo);
-    let mut command =
-        cmd!(shell, "{cargo} test --package {END_TO_END}").env(AGENT_VARIABLE, &agent);
+    let mut command = cmd!(shell, "{cargo} test --no-fail-fast --package {END_TO_END}")
+        .env(AGENT_VARIABLE, &agent);
     if !host::is_root() {
         // cargo builds as the user; only the finished tests run as root.
         let mut runner = vec!["sudo".to_owned(), "env".to_owned()];
