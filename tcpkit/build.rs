@@ -1,13 +1,23 @@
 //! Compiles the eBPF programs, so that the agent carries them and is one file.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{env, error::Error, fs, path::PathBuf, process::ExitCode};
 
 #[path = "build/toolchain.rs"]
 mod toolchain;
 
 use toolchain::{EBPF_PACKAGE, Host, RUSTC_VARIABLE};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     let workspace = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..");
     for input in ["tcpkit-ebpf/src", "tcpkit-ebpf/Cargo.toml", "tcpkit-common/src", "Cargo.lock"] {

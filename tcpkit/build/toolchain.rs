@@ -138,6 +138,8 @@ impl EbpfToolchain {
         let flags = [
             OsString::from(format!("--cfg=bpf_target_arch=\"{arch}\"")),
             linker,
+            // Kernel 5.8, the oldest that has the ring buffer, knows the third instruction set.
+            "-Ctarget-cpu=v3".into(),
             "-Cdebuginfo=2".into(),
             "-Clink-arg=--btf".into(),
         ];

@@ -8,4 +8,15 @@
 //! ```
 
 pub mod capture;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod filter;
+pub mod flow;
+pub mod ledger;
+pub mod packet;
+pub mod pipeline;
 pub mod protocol;
+pub mod run;
+pub mod sink;
+pub mod transaction;

@@ -1,8 +1,24 @@
 //! Where packets come from: the [`Source`] trait and its implementations.
 
-use std::{fmt, ops::ControlFlow};
+mod clock;
+mod error;
+mod guardian;
+pub mod interfaces;
+pub mod listening;
+mod live;
+mod netlink;
+pub mod programs;
+pub mod ring;
+
+use std::ops::ControlFlow;
 
 use tcpkit_common::Counters;
+
+pub use self::{
+    clock::{WallClock, monotonic_ns},
+    error::CaptureError,
+    live::{AttachMode, LiveConfig, LiveSource},
+};
 
 /// What a frame's bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +84,17 @@ pub trait Source {
         on_frame: &mut dyn FnMut(Frame<'_>) -> ControlFlow<()>,
     ) -> Result<Progress, CaptureError>;
 
+    /// Stops capturing: what was captured so far is still read, and then comes [`Progress::Eof`].
+    ///
+    /// # Errors
+    /// The source could not be stopped in an orderly way; it is not read any more.
+    fn stop(&mut self) -> Result<(), CaptureError>;
+
+    /// Records that the source could not make sense of.
+    fn bad_records(&self) -> u64 {
+        0
+    }
+
     /// What to add to a frame's time to get nanoseconds since the Unix epoch.
     fn wall_offset_ns(&self) -> i64;
 
@@ -77,7 +104,3 @@ pub trait Source {
     /// The kernel's map could not be read.
     fn kernel_counters(&self) -> Result<Option<Counters>, CaptureError>;
 }
-
-/// Why a source gives no frames.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {}

@@ -75,6 +75,18 @@ impl<'a> Fields<'a> {
     pub fn new(names: &'static [&'static str], bytes: &'a [u8]) -> Self {
         Self { names, bytes }
     }
+
+    /// The names that the bytes refer to.
+    #[must_use]
+    pub fn names(&self) -> &'static [&'static str] {
+        self.names
+    }
+
+    /// The packed fields that were not read yet.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {

@@ -118,6 +118,11 @@ pub enum Step<'s> {
         /// The message that these bytes completed.
         message: Option<Message<'s>>,
     },
+    /// The first `len` bytes (at least 1) lie between messages and belong to none.
+    Discard {
+        /// How many bytes of the input.
+        len: usize,
+    },
     /// The next `len` bytes (at least 1; may go beyond the input) need not be seen.
     Skip {
         /// How many bytes, counted from the input's beginning.

@@ -47,6 +47,7 @@ const SPARE_DRAFTS: usize = 64;
 #[derive(Debug, Default)]
 pub struct Scratch {
     options: DecodeOptions,
+    #[expect(clippy::vec_box, reason = "decoders hold boxes; moving one here copies a pointer")]
     spare: Vec<Box<Draft>>,
     finished: Option<Box<Draft>>,
 }

@@ -114,11 +114,10 @@ impl Text {
             return;
         }
         self.cut = true;
-        let keep = self.max.saturating_sub(CUT.len());
-        while self.text.len() > keep {
-            self.text.pop();
-        }
-        if self.max >= CUT.len() {
+        if let Some(keep) = self.max.checked_sub(CUT.len()) {
+            while self.text.len() > keep {
+                self.text.pop();
+            }
             self.text.push_str(CUT);
         }
     }

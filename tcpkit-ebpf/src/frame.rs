@@ -1,0 +1,302 @@
+//! Where the headers of a packet are: link, network, transport.
+//!
+//! Headers are read straight from the packet where they are linear, and through a helper where they
+//! are not; the packet itself is never made linear, for that would change it.
+
+#![expect(unsafe_code, reason = "packet memory and kernel helpers")]
+
+use core::mem::{MaybeUninit, size_of};
+
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
+use tcpkit_common::LINK_ETHERNET;
+
+pub(crate) const IPPROTO_TCP: u8 = 6;
+pub(crate) const IPPROTO_UDP: u8 = 17;
+
+const IPPROTO_HOP_BY_HOP: u8 = 0;
+const IPPROTO_ROUTING: u8 = 43;
+const IPPROTO_FRAGMENT: u8 = 44;
+const IPPROTO_AUTHENTICATION: u8 = 51;
+const IPPROTO_DESTINATION: u8 = 60;
+const IPPROTO_MOBILITY: u8 = 135;
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+
+const ETHERNET_LEN: u32 = 14;
+const VLAN_LEN: u32 = 4;
+const IPV6_LEN: u32 = 40;
+const UDP_LEN: u32 = 8;
+const TCP_LEN: u32 = 20;
+
+/// How many tags in front of the IP header are looked behind.
+const MAX_VLAN_TAGS: u32 = 2;
+/// How many IPv6 extension headers are looked behind.
+const MAX_EXTENSIONS: u32 = 8;
+/// No transport header lies further behind than this: eight extensions of 2 KiB each would fit.
+const MAX_HEADERS: u32 = 0x5fff;
+/// How much of a packet without a transport header counts as headers.
+const OTHER_HEADERS: u32 = 64;
+
+/// The fields of an IPv4 header up to the protocol; all of them must be there.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Ipv4 {
+    version_ihl: u8,
+    tos: u8,
+    total_len: u16,
+    id: u16,
+    fragment: u16,
+    ttl: u8,
+    protocol: u8,
+    checksum: u16,
+    source: [u16; 2],
+    destination: [u16; 2],
+}
+
+/// The fields of an IPv6 header in front of the addresses.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Ipv6 {
+    version: u8,
+    class_flow: [u8; 3],
+    payload_len: u16,
+    next: u8,
+    hop_limit: u8,
+}
+
+/// What a packet's headers say.
+pub(crate) enum Parsed {
+    /// IP, and where its payload is.
+    Ip(Headers),
+    /// Not IP.
+    NotIp,
+    /// IP, but the header is cut or breaks the rules.
+    Malformed,
+}
+
+/// The network header's outcome.
+pub(crate) struct Headers {
+    /// The IP protocol behind all extension headers.
+    pub(crate) protocol: u8,
+    /// A fragment that is not the first: no transport header.
+    pub(crate) later_fragment: bool,
+    /// Where the IP payload begins.
+    pub(crate) transport: u32,
+}
+
+/// A packet as the kernel shows it.
+pub(crate) struct Packet {
+    skb: *mut __sk_buff,
+}
+
+impl Packet {
+    #[inline(always)]
+    pub(crate) fn new(skb: *mut __sk_buff) -> Self {
+        Self { skb }
+    }
+
+    /// The whole length in bytes, with what lies outside the linear part.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        // SAFETY: the kernel passes a valid context.
+        unsafe { (*self.skb).len }
+    }
+
+    #[inline(always)]
+    pub(crate) fn ifindex(&self) -> u32 {
+        // SAFETY: the kernel passes a valid context.
+        unsafe { (*self.skb).ifindex }
+    }
+
+    /// The tag that the kernel keeps beside the bytes: its TCI and EtherType, or zeroes.
+    #[inline(always)]
+    pub(crate) fn vlan(&self) -> (u16, u16) {
+        // SAFETY: the kernel passes a valid context.
+        unsafe {
+            if (*self.skb).vlan_present == 0 {
+                return (0, 0);
+            }
+            ((*self.skb).vlan_tci as u16, u16::from_be((*self.skb).vlan_proto as u16))
+        }
+    }
+
+    /// Finds the headers.
+    #[inline(always)]
+    pub(crate) fn parse<const LINK: u8>(&self) -> Parsed {
+        let (ethertype, network) = if LINK == LINK_ETHERNET {
+            let Some(found) = self.behind_ethernet() else { return Parsed::NotIp };
+            found
+        } else {
+            match self.read::<u8>(0) {
+                Some(byte) if byte >> 4 == 4 => (ETHERTYPE_IPV4, 0),
+                Some(byte) if byte >> 4 == 6 => (ETHERTYPE_IPV6, 0),
+                _ => (0, 0),
+            }
+        };
+        match ethertype {
+            ETHERTYPE_IPV4 => self.parse_ipv4(network),
+            ETHERTYPE_IPV6 => self.parse_ipv6(network),
+            _ => Parsed::NotIp,
+        }
+    }
+
+    /// The EtherType behind the tags, and where what it names begins.
+    #[inline(always)]
+    fn behind_ethernet(&self) -> Option<(u16, u32)> {
+        let mut ethertype = u16::from_be(self.read(ETHERNET_LEN - 2)?);
+        let mut network = ETHERNET_LEN;
+        for _ in 0..MAX_VLAN_TAGS {
+            if !ETHERTYPES_VLAN.contains(&ethertype) {
+                break;
+            }
+            ethertype = u16::from_be(self.read(network + 2)?);
+            network += VLAN_LEN;
+        }
+        Some((ethertype, network))
+    }
+
+    #[inline(always)]
+    fn parse_ipv4(&self, network: u32) -> Parsed {
+        let Some(ip) = self.read::<Ipv4>(network) else { return Parsed::Malformed };
+        let header_len = u32::from(ip.version_ihl & 0x0f) * 4;
+        if ip.version_ihl >> 4 != 4 || header_len < 20 {
+            return Parsed::Malformed;
+        }
+        // The total length is not asked: it is 0 in packets larger than it can say, and the kernel
+        // knows the length anyway.
+        Parsed::Ip(Headers {
+            protocol: ip.protocol,
+            later_fragment: u16::from_be(ip.fragment) & 0x1fff != 0,
+            transport: network + header_len,
+        })
+    }
+
+    #[inline(always)]
+    fn parse_ipv6(&self, network: u32) -> Parsed {
+        let Some(ip) = self.read::<Ipv6>(network) else { return Parsed::Malformed };
+        if ip.version >> 4 != 6 {
+            return Parsed::Malformed;
+        }
+        let transport = network + IPV6_LEN;
+        if ip.next == IPPROTO_TCP || ip.next == IPPROTO_UDP {
+            return Parsed::Ip(Headers { protocol: ip.next, later_fragment: false, transport });
+        }
+        let walked = walk_extensions(self.skb, transport, ip.next.into());
+        if walked == MALFORMED {
+            return Parsed::Malformed;
+        }
+        let transport = (walked >> 16) as u32;
+        if transport > MAX_HEADERS {
+            return Parsed::Malformed;
+        }
+        Parsed::Ip(Headers {
+            protocol: walked as u8,
+            later_fragment: walked & LATER_FRAGMENT != 0,
+            transport,
+        })
+    }
+
+    /// Source and destination port.
+    #[inline(always)]
+    pub(crate) fn ports(&self, headers: &Headers) -> Option<(u16, u16)> {
+        let [source, destination] = self.read::<[u16; 2]>(headers.transport)?;
+        Some((u16::from_be(source), u16::from_be(destination)))
+    }
+
+    /// Where the bytes begin that the snaplen limits.
+    #[inline(always)]
+    pub(crate) fn payload_offset(&self, parsed: &Parsed) -> u32 {
+        let Parsed::Ip(headers) = parsed else { return OTHER_HEADERS };
+        match headers.protocol {
+            _ if headers.later_fragment => headers.transport,
+            IPPROTO_UDP => headers.transport + UDP_LEN,
+            IPPROTO_TCP => {
+                let len = self.read::<u8>(headers.transport + 12).map_or(0, |word| word >> 4);
+                // A length below the smallest header is a lie; take the smallest.
+                headers.transport + (u32::from(len) * 4).max(TCP_LEN)
+            }
+            _ => headers.transport + OTHER_HEADERS,
+        }
+    }
+
+    /// Reads a value at an offset; `None` behind the packet's end.
+    #[inline(always)]
+    fn read<T: Copy>(&self, offset: u32) -> Option<T> {
+        // SAFETY: the kernel passes a valid context.
+        let (data, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
+        let start = data + offset as usize;
+        if start + size_of::<T>() <= end {
+            // SAFETY: the comparison above, which the verifier asks for, keeps it in the packet.
+            // The verifier also checks the alignment on machines that need one.
+            return Some(unsafe { (start as *const T).read() });
+        }
+        load(self.skb, offset)
+    }
+
+    /// Copies the first `len` bytes to `to`.
+    ///
+    /// # Safety
+    /// `to` must have room for `len` bytes, and `len` must not be 0.
+    #[inline(always)]
+    pub(crate) unsafe fn copy(&self, to: *mut u8, len: u32) -> bool {
+        // SAFETY: the caller vouches for `to`; the helper checks the packet's side.
+        unsafe { bpf_skb_load_bytes(self.skb.cast(), 0, to.cast(), len) == 0 }
+    }
+}
+
+/// Reads a value that is not in the linear part.
+#[inline(always)]
+fn load<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper writes the whole of `value` or fails.
+    unsafe {
+        let read = bpf_skb_load_bytes(
+            skb.cast(),
+            offset,
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+        );
+        (read == 0).then(|| value.assume_init())
+    }
+}
+
+/// [`walk_extensions`] found a header that is cut, or too many.
+const MALFORMED: u64 = u64::MAX;
+/// Bit in the result of [`walk_extensions`].
+const LATER_FRAGMENT: u64 = 1 << 8;
+
+/// Walks over IPv6's extension headers. The result has the protocol in its lowest byte,
+/// [`LATER_FRAGMENT`], and from bit 16 where the payload begins.
+///
+/// A function of its own that reads through the helper alone: rare, so its speed does not matter,
+/// and the verifier need not follow every offset that eight headers can add up to.
+#[inline(never)]
+fn walk_extensions(skb: *mut __sk_buff, start: u32, first: u64) -> u64 {
+    let mut offset = start;
+    let mut next = first as u8;
+    for _ in 0..MAX_EXTENSIONS {
+        let unit = match next {
+            IPPROTO_HOP_BY_HOP | IPPROTO_ROUTING | IPPROTO_DESTINATION | IPPROTO_MOBILITY => 8,
+            IPPROTO_AUTHENTICATION => 4,
+            IPPROTO_FRAGMENT => {
+                let Some([head, fragment]) = load::<[u16; 2]>(skb, offset) else {
+                    return MALFORMED;
+                };
+                offset += 8;
+                next = head.to_ne_bytes()[0];
+                if u16::from_be(fragment) & 0xfff8 != 0 {
+                    return u64::from(offset) << 16 | LATER_FRAGMENT | u64::from(next);
+                }
+                continue;
+            }
+            _ => return u64::from(offset) << 16 | u64::from(next),
+        };
+        let Some([following, len]) = load::<[u8; 2]>(skb, offset) else { return MALFORMED };
+        // The length leaves out the first eight bytes, which are two of the authentication's units.
+        offset += 8 + u32::from(len) * unit;
+        next = following;
+    }
+    MALFORMED
+}

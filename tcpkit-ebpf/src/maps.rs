@@ -1,0 +1,87 @@
+//! What the programs share with the agent: settings, counters, the ring.
+
+#![expect(unsafe_code, reason = "maps and globals are shared memory")]
+
+use aya_ebpf::{
+    Global,
+    macros::map,
+    maps::{PerCpuArray, RingBuf},
+};
+use tcpkit_common::{CaptureConfig, Counters, MAX_PORT_RANGES, PortRange};
+
+/// The loader's settings. Read-only and frozen, so the verifier knows the values and drops the code
+/// that they rule out.
+#[unsafe(no_mangle)]
+static CONFIG: Global<CaptureConfig> = Global::new(CaptureConfig {
+    snaplen: u32::MAX,
+    wakeup_bytes: 0,
+    transports: 0,
+    port_ranges_len: 0,
+    port_ranges: [PortRange { first: 0, last: 0 }; MAX_PORT_RANGES],
+    debug: 0,
+});
+
+/// One for each CPU: no program is interrupted by another on its CPU, so nothing is atomic.
+#[map]
+static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// The captured packets; the loader sets the size.
+#[map]
+pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+
+/// This CPU's counters.
+#[inline(always)]
+pub(crate) fn counters() -> Option<&'static mut Counters> {
+    let counters = COUNTERS.get_ptr_mut(0)?;
+    // SAFETY: the map's value is a `Counters`, lives as long as the program, and only the program
+    // that runs on this CPU writes to it.
+    Some(unsafe { &mut *counters })
+}
+
+/// Reads one field of `CONFIG`, and not the whole of it.
+macro_rules! setting {
+    ($field:ident) => {{
+        let config = (&raw const CONFIG).cast::<CaptureConfig>();
+        // SAFETY: `Global` is a transparent wrapper of an initialised value. Volatile, because the
+        // compiler must not believe the initial value.
+        unsafe { (&raw const (*config).$field).read_volatile() }
+    }};
+}
+
+#[inline(always)]
+pub(crate) fn snaplen() -> u32 {
+    setting!(snaplen)
+}
+
+#[inline(always)]
+pub(crate) fn wakeup_bytes() -> u32 {
+    setting!(wakeup_bytes)
+}
+
+#[inline(always)]
+pub(crate) fn transports() -> u32 {
+    setting!(transports)
+}
+
+#[inline(always)]
+pub(crate) fn debug() -> bool {
+    setting!(debug) != 0
+}
+
+#[inline(always)]
+pub(crate) fn port_ranges_len() -> usize {
+    setting!(port_ranges_len) as usize
+}
+
+/// The range at `index`, which has to be below [`MAX_PORT_RANGES`].
+#[inline(always)]
+pub(crate) fn port_range(index: usize) -> Option<PortRange> {
+    if index >= MAX_PORT_RANGES {
+        return None;
+    }
+    let config = (&raw const CONFIG).cast::<CaptureConfig>();
+    // SAFETY: as above, and the index is inside the array.
+    Some(unsafe {
+        (&raw const (*config).port_ranges).cast::<PortRange>().add(index).read_volatile()
+    })
+}

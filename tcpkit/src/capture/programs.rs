@@ -1,0 +1,217 @@
+//! The eBPF programs: embedded in the agent, configured, and loaded into the kernel.
+
+#![expect(unsafe_code, reason = "one system call that has no safe wrapper")]
+
+use aya::{
+    Ebpf, EbpfLoader, VerifierLogLevel,
+    maps::{Map, MapData, PerCpuArray},
+    programs::{Program, SchedClassifier},
+};
+use nix::sys::utsname::uname;
+use tcpkit_common::{CaptureConfig, Counters, MAX_PORT_RANGES, PortRange};
+
+use super::{CaptureError, LinkType};
+use crate::filter::CaptureFilter;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpkit-ebpf"));
+
+/// The first kernel with a ring buffer.
+const OLDEST_KERNEL: (u32, u32) = (5, 8);
+
+/// The most that `AYA_LOG_LEVEL` lets pass: debug messages, or none.
+const LOG_LEVEL_DEBUG: u8 = 4;
+const LOG_LEVEL_OFF: u8 = 0;
+
+/// What the programs are to do.
+#[derive(Clone, Copy, Debug)]
+pub struct ProgramsConfig<'a> {
+    /// The ring's size in bytes; see [`super::ring::round_size`].
+    pub ring_bytes: u32,
+    /// The most payload bytes of a record; `u32::MAX` for all.
+    pub snaplen: u32,
+    /// Waiting bytes from which the kernel wakes the reader.
+    pub wakeup_bytes: u32,
+    /// Which packets are wanted.
+    pub filter: &'a CaptureFilter,
+    /// Whether the programs write debug messages.
+    pub debug: bool,
+}
+
+/// Where a program is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Packets that come in.
+    Ingress,
+    /// Packets that go out.
+    Egress,
+}
+
+/// The loaded object. Its programs stay in the kernel for as long as it lives.
+pub struct Programs {
+    ebpf: Ebpf,
+    counters: PerCpuArray<MapData, Counters>,
+}
+
+impl Programs {
+    /// Creates the maps and makes the programs ready to load.
+    ///
+    /// # Errors
+    /// The kernel is too old, has no eBPF, or refuses it; each says what to do.
+    pub fn open(config: &ProgramsConfig<'_>) -> Result<Self, CaptureError> {
+        check_kernel(kernel_release().as_str())?;
+        raise_memory_limit();
+        let settings = settings(config);
+        let log_level = if config.debug { LOG_LEVEL_DEBUG } else { LOG_LEVEL_OFF };
+        let mut ebpf = EbpfLoader::new()
+            .verifier_log_level(VerifierLogLevel::STATS)
+            .map_max_entries("RECORDS", config.ring_bytes)
+            .override_global("CONFIG", &settings, true)
+            .override_global("AYA_LOG_LEVEL", &log_level, true)
+            .load(OBJECT)
+            .map_err(|error| CaptureError::loading(&error))?;
+        let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
+            .map_err(CaptureError::Counters)?;
+        Ok(Self { ebpf, counters })
+    }
+
+    /// The ring buffer; only once.
+    ///
+    /// # Errors
+    /// It was taken before.
+    pub fn take_records(&mut self) -> Result<MapData, CaptureError> {
+        match take_map(&mut self.ebpf, "RECORDS")? {
+            Map::RingBuf(map) => Ok(map),
+            _ => Err(CaptureError::Load { reason: "RECORDS is no ring buffer".into() }),
+        }
+    }
+
+    /// The object, for aya-log.
+    pub(super) fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// The program for a hook of a kind of device, loaded into the kernel.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn program(
+        &mut self,
+        link: LinkType,
+        hook: Hook,
+    ) -> Result<&mut SchedClassifier, CaptureError> {
+        let name = match (link, hook) {
+            (LinkType::Ethernet, Hook::Ingress) => "tcpkit_eth_in",
+            (LinkType::Ethernet, Hook::Egress) => "tcpkit_eth_out",
+            (LinkType::RawIp, Hook::Ingress) => "tcpkit_ip_in",
+            (LinkType::RawIp, Hook::Egress) => "tcpkit_ip_out",
+        };
+        let missing = || CaptureError::Load { reason: format!("the object has no {name}") };
+        let program = self.ebpf.program_mut(name).ok_or_else(missing)?;
+        let program: &mut SchedClassifier =
+            program.try_into().map_err(|error| CaptureError::program(&error))?;
+        if program.fd().is_err() {
+            program.load().map_err(|error| CaptureError::program(&error))?;
+        }
+        Ok(program)
+    }
+
+    /// Takes all programs off their interfaces; the maps stay.
+    pub(super) fn unload(&mut self) {
+        for (name, program) in self.ebpf.programs_mut() {
+            let Program::SchedClassifier(program) = program else { continue };
+            if let Err(error) = program.unload() {
+                // Never loaded, or gone with its interface.
+                log::debug!("{name} was not unloaded: {error}");
+            }
+        }
+    }
+
+    /// The counters, summed over all CPUs.
+    ///
+    /// # Errors
+    /// The map could not be read.
+    pub fn counters(&self) -> Result<Counters, CaptureError> {
+        let per_cpu = self.counters.get(&0, 0).map_err(CaptureError::Counters)?;
+        Ok(per_cpu.iter().fold(Counters::default(), |sum, one| Counters {
+            seen: sum.seen + one.seen,
+            unparsed: sum.unparsed + one.unparsed,
+            refused: sum.refused + one.refused,
+            matched: sum.matched + one.matched,
+            captured: sum.captured + one.captured,
+            ring_full: sum.ring_full + one.ring_full,
+            copy_failed: sum.copy_failed + one.copy_failed,
+            truncated: sum.truncated + one.truncated,
+            matched_bytes: sum.matched_bytes + one.matched_bytes,
+            truncated_bytes: sum.truncated_bytes + one.truncated_bytes,
+        }))
+    }
+}
+
+fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<Map, CaptureError> {
+    let missing = || CaptureError::Load { reason: format!("the object has no map {name}") };
+    ebpf.take_map(name).ok_or_else(missing)
+}
+
+fn settings(config: &ProgramsConfig<'_>) -> CaptureConfig {
+    let (transports, ranges) = config.filter.to_capture_config();
+    let mut port_ranges = [PortRange::default(); MAX_PORT_RANGES];
+    for (to, from) in port_ranges.iter_mut().zip(ranges) {
+        *to = *from;
+    }
+    CaptureConfig {
+        snaplen: config.snaplen,
+        wakeup_bytes: config.wakeup_bytes,
+        transports,
+        // The filter has no more than fit.
+        port_ranges_len: u32::try_from(ranges.len().min(MAX_PORT_RANGES)).unwrap_or(0),
+        port_ranges,
+        debug: u32::from(config.debug),
+    }
+}
+
+/// The running kernel's release, such as `6.1.0-28-amd64`.
+pub(super) fn kernel_release() -> String {
+    uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The first two numbers of a release.
+pub(super) fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn check_kernel(release: &str) -> Result<(), CaptureError> {
+    match kernel_version(release) {
+        Some(version) if version < OLDEST_KERNEL => {
+            Err(CaptureError::KernelTooOld { found: release.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Before 5.11 the kernel counts maps as locked memory, of which a process may have little. Where
+/// this fails, creating the maps tells why.
+fn raise_memory_limit() {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the kernel only reads the structure.
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+    if result != 0 {
+        log::debug!("the limit of locked memory could not be raised");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_from_5_8_on_will_do() {
+        for release in ["5.8.0", "5.10.0-32-amd64", "6.18.44", "7.0-rc1", "strange"] {
+            check_kernel(release).unwrap();
+        }
+        for release in ["4.19.0-26-amd64", "5.7.19", "3.10.0-1160.el7.x86_64"] {
+            let error = check_kernel(release).unwrap_err().to_string();
+            assert!(error.contains(release) && error.contains("5.8"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Everything seen, skipped, lost or not understood, in counts that add up.
+
+use std::fmt;
+
+use tcpkit_common::Counters;
+
+/// What became of the packets that reached the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketCounts {
+    /// Frames handed over by the source.
+    pub received: u64,
+    /// Not IP.
+    pub not_ip: u64,
+    /// IP, but neither TCP nor UDP.
+    pub other_transport: u64,
+    /// Later IP fragments.
+    pub fragments: u64,
+    /// Headers cut off or contradictory.
+    pub malformed: u64,
+    /// UDP datagrams.
+    pub udp: u64,
+    /// TCP segments without payload.
+    pub empty: u64,
+    /// TCP segments whose payload continued its stream.
+    pub in_order: u64,
+    /// TCP segments whose payload had to wait for other bytes.
+    pub reordered: u64,
+    /// TCP segments whose payload had been captured before.
+    pub retransmitted: u64,
+    /// TCP segments captured before on another interface.
+    pub duplicates: u64,
+    /// TCP segments far outside their connection's sequence numbers.
+    pub out_of_window: u64,
+    /// TCP segments of connections that are not followed.
+    pub untracked: u64,
+}
+
+/// What became of connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounts {
+    /// Followed from their handshake.
+    pub from_handshake: u64,
+    /// Joined while they were open.
+    pub midstream: u64,
+    /// Ended by FIN or RST, or replaced by a new connection with the same ports.
+    pub closed: u64,
+    /// Forgotten after being quiet.
+    pub expired: u64,
+    /// Forgotten to make room.
+    pub evicted: u64,
+    /// Open at the end.
+    pub open: u64,
+    /// Connections whose client and server had to be swapped.
+    pub roles_corrected: u64,
+}
+
+/// Payload bytes of streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteCounts {
+    /// From clients to servers, each byte once, those the snaplen cut off included.
+    pub request: u64,
+    /// From servers to clients, likewise.
+    pub response: u64,
+    /// Bytes that were sent but whose packets were not captured.
+    pub lost: u64,
+}
+
+/// What became of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCounts {
+    /// Requests decoded.
+    pub requests: u64,
+    /// Responses decoded.
+    pub responses: u64,
+    /// Responses that found their request.
+    pub paired: u64,
+    /// Transactions handed to the output.
+    pub reported: u64,
+    /// Pairs whose first or last byte was not captured, so that no time can be given.
+    pub untimed: u64,
+    /// Pairs that were not proven certain.
+    pub unproven: u64,
+    /// Requests that nobody answers.
+    pub requests_one_way: u64,
+    /// Messages that servers pushed.
+    pub responses_one_way: u64,
+    /// Responses without a request.
+    pub orphans: u64,
+    /// Requests whose response could not be told any more.
+    pub requests_lost: u64,
+    /// Requests dropped because too many waited.
+    pub requests_overflowed: u64,
+    /// Requests whose connection ended first.
+    pub requests_unanswered: u64,
+    /// Requests whose connection was evicted or expired.
+    pub requests_forgotten: u64,
+    /// Requests that still waited at the end.
+    pub requests_open: u64,
+    /// Payload bytes that could not be read, because the pairing was lost.
+    pub unread_bytes: u64,
+    /// Bytes cut off by the snaplen that were needed.
+    pub hidden_by_snaplen_bytes: u64,
+    /// Bytes not captured that were needed.
+    pub hidden_by_loss_bytes: u64,
+    /// How often the pairing was lost because bytes were not seen.
+    pub losses_hidden: u64,
+    /// … because bytes were not what the protocol allows.
+    pub losses_invalid: u64,
+    /// … because a response came without a request.
+    pub losses_orphan: u64,
+    /// … because too many requests waited.
+    pub losses_overflow: u64,
+    /// How often pairing began anew.
+    pub resyncs: u64,
+}
+
+/// All counts of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The kernel's part; `None` when no kernel program was involved.
+    pub kernel: Option<Counters>,
+    /// Records from the kernel that could not be read.
+    pub bad_records: u64,
+    /// Records that were in the ring when the run ended.
+    pub unread: u64,
+    /// Packets in user space.
+    pub packets: PacketCounts,
+    /// Connections.
+    pub flows: FlowCounts,
+    /// Bytes of streams.
+    pub bytes: ByteCounts,
+    /// Messages.
+    pub messages: MessageCounts,
+    /// Transactions written by the output.
+    pub printed: u64,
+}
+
+impl Ledger {
+    /// The sums that have to hold once a run is over, as (what, one side, other side).
+    #[must_use]
+    pub fn sums(&self) -> Vec<(&'static str, u64, u64)> {
+        let (p, m) = (&self.packets, &self.messages);
+        let mut sums = vec![
+            (
+                "packets received",
+                p.received,
+                p.not_ip
+                    + p.other_transport
+                    + p.fragments
+                    + p.malformed
+                    + p.udp
+                    + p.empty
+                    + p.in_order
+                    + p.reordered
+                    + p.retransmitted
+                    + p.duplicates
+                    + p.out_of_window
+                    + p.untracked,
+            ),
+            (
+                "connections",
+                self.flows.from_handshake + self.flows.midstream,
+                self.flows.closed + self.flows.expired + self.flows.evicted + self.flows.open,
+            ),
+            (
+                "requests",
+                m.requests,
+                m.paired
+                    + m.requests_one_way
+                    + m.requests_lost
+                    + m.requests_overflowed
+                    + m.requests_unanswered
+                    + m.requests_forgotten
+                    + m.requests_open,
+            ),
+            ("responses", m.responses, m.paired + m.responses_one_way + m.orphans),
+            ("pairs", m.paired, m.reported + m.untimed + m.unproven),
+        ];
+        if let Some(k) = &self.kernel {
+            sums.push(("packets seen", k.seen, k.unparsed + k.refused + k.matched));
+            sums.push(("packets matched", k.matched, k.captured + k.ring_full + k.copy_failed));
+            sums.push((
+                "packets captured",
+                k.captured,
+                p.received + self.bad_records + self.unread,
+            ));
+        }
+        sums
+    }
+
+    /// Packets that were on the wire and should have been captured but were not.
+    #[must_use]
+    pub fn lost_packets(&self) -> u64 {
+        self.kernel.map_or(0, |kernel| kernel.ring_full + kernel.copy_failed) + self.bad_records
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (p, m, b, fl) = (&self.packets, &self.messages, &self.bytes, &self.flows);
+        if let Some(k) = &self.kernel {
+            line(
+                f,
+                "packets seen",
+                k.seen,
+                &[
+                    (k.matched, "matched the filter"),
+                    (k.refused, "refused"),
+                    (k.unparsed, "unparsed"),
+                ],
+            )?;
+            line(
+                f,
+                "packets matched",
+                k.matched,
+                &[
+                    (k.captured, "captured"),
+                    (k.ring_full, "lost: ring full"),
+                    (k.copy_failed, "lost: not copied"),
+                ],
+            )?;
+            if k.truncated > 0 {
+                line(f, "packets truncated", k.truncated, &[(k.truncated_bytes, "bytes cut off")])?;
+            }
+        }
+        line(
+            f,
+            "packets received",
+            p.received,
+            &[
+                (p.in_order, "in order"),
+                (p.reordered, "reordered"),
+                (p.empty, "without payload"),
+                (p.retransmitted, "retransmitted"),
+                (p.duplicates, "duplicates"),
+                (p.out_of_window, "out of window"),
+                (p.untracked, "of unknown connections"),
+                (p.udp, "UDP"),
+                (p.other_transport, "other transport"),
+                (p.fragments, "fragments"),
+                (p.not_ip, "not IP"),
+                (p.malformed, "malformed"),
+            ],
+        )?;
+        line(
+            f,
+            "connections",
+            fl.from_handshake + fl.midstream,
+            &[(fl.from_handshake, "from handshake"), (fl.midstream, "midstream")],
+        )?;
+        line(
+            f,
+            "connections ended",
+            fl.closed + fl.expired + fl.evicted + fl.open,
+            &[
+                (fl.closed, "closed"),
+                (fl.expired, "expired"),
+                (fl.evicted, "evicted"),
+                (fl.open, "open"),
+            ],
+        )?;
+        line(
+            f,
+            "bytes decoded",
+            b.request + b.response,
+            &[(b.request, "request"), (b.response, "response")],
+        )?;
+        line(
+            f,
+            "requests",
+            m.requests,
+            &[
+                (m.paired, "answered"),
+                (m.requests_one_way, "one-way"),
+                (m.requests_open, "open"),
+                (m.requests_unanswered, "unanswered at close"),
+                (m.requests_forgotten, "forgotten"),
+                (m.requests_lost, "unmatched"),
+                (m.requests_overflowed, "overflowed"),
+            ],
+        )?;
+        line(
+            f,
+            "responses",
+            m.responses,
+            &[(m.paired, "matched"), (m.responses_one_way, "one-way"), (m.orphans, "unmatched")],
+        )?;
+        line(
+            f,
+            "transactions",
+            m.paired,
+            &[
+                (m.reported, "measured"),
+                (m.untimed, "not measurable"),
+                (m.unproven, "pairing not certain"),
+            ],
+        )?;
+        write!(f, "{:>12} printed", self.printed)
+    }
+}
+
+/// Writes a total and the parts it consists of; parts that are 0 are left out, but the first.
+fn line(f: &mut fmt::Formatter<'_>, what: &str, total: u64, parts: &[(u64, &str)]) -> fmt::Result {
+    write!(f, "{total:>12} {what}")?;
+    let mut separator = ": ";
+    for (position, (count, name)) in parts.iter().enumerate() {
+        if position == 0 || *count > 0 {
+            write!(f, "{separator}{count} {name}")?;
+            separator = ", ";
+        }
+    }
+    writeln!(f)
+}

@@ -1,0 +1,96 @@
+//! An IP address and a port, in the one form that flow keys compare and hash.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+/// One end of a connection. IPv4 addresses are held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), so
+/// that every address is 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    address: [u8; 16],
+    port: u16,
+}
+
+const MAPPED_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+impl Endpoint {
+    /// An IPv4 end; the address is in network order.
+    #[must_use]
+    pub fn v4(address: [u8; 4], port: u16) -> Self {
+        let [a, b, c, d] = address;
+        Self { address: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], port }
+    }
+
+    /// An IPv6 end; the address is in network order.
+    #[must_use]
+    pub fn v6(address: [u8; 16], port: u16) -> Self {
+        Self { address, port }
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        match self.as_v4() {
+            Some(address) => IpAddr::V4(address),
+            None => IpAddr::V6(Ipv6Addr::from(self.address)),
+        }
+    }
+
+    fn as_v4(&self) -> Option<Ipv4Addr> {
+        let (prefix, rest) = self.address.split_first_chunk::<12>()?;
+        let &[a, b, c, d] = rest else { return None };
+        (*prefix == MAPPED_PREFIX).then(|| Ipv4Addr::new(a, b, c, d))
+    }
+
+    /// The address as two words, for hashing.
+    pub(crate) fn words(&self) -> (u64, u64) {
+        let whole = u128::from_ne_bytes(self.address);
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves are what is wanted")]
+        ((whole >> 64) as u64, whole as u64)
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        match address.ip() {
+            IpAddr::V4(ip) => Self::v4(ip.octets(), address.port()),
+            IpAddr::V6(ip) => Self::v6(ip.octets(), address.port()),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip() {
+            IpAddr::V4(ip) => write!(f, "{ip}:{}", self.port),
+            IpAddr::V6(ip) => write!(f, "[{ip}]:{}", self.port),
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_print_as_socket_addresses() {
+        for text in ["192.168.0.1:51137", "[::1]:6379", "[2001:db8::2]:80", "0.0.0.0:0"] {
+            let address: SocketAddr = text.parse().expect("a socket address");
+            assert_eq!(Endpoint::from(address).to_string(), text);
+        }
+    }
+}

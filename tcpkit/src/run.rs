@@ -1,0 +1,170 @@
+//! Puts a run together: from the command line to the source, the engine and the sinks, with signals.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::Arc,
+    thread,
+};
+
+use anyhow::Context as _;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+
+use crate::{
+    capture::{AttachMode, LiveConfig, LiveSource, listening::ListeningPorts},
+    cli::Cli,
+    engine::Engine,
+    filter::CaptureFilter,
+    flow::role::Hints,
+    ledger::Ledger,
+    packet::Endpoint,
+    pipeline::{self, Control, Output, PipelineError},
+    protocol::{DecodeOptions, Protocol},
+    sink::SinkError,
+};
+
+/// Runs what the command line says, until it is done or a signal ends it.
+///
+/// # Errors
+/// Whatever keeps it from starting or from going on; each message is one line.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime that waits for signals")?;
+    runtime.block_on(async {
+        // Before anything is attached, so that no signal finds the process unprepared.
+        let mut signals = Signals::new()?;
+        let control = Arc::new(Control::default());
+        let (done, mut ended) = oneshot::channel();
+        let capture = {
+            let control = Arc::clone(&control);
+            thread::Builder::new().name("capture".into()).spawn(move || {
+                let result = capture(&cli, &control);
+                // The receiver is gone only when the process is about to end.
+                let _ = done.send(());
+                result
+            })?
+        };
+        loop {
+            tokio::select! {
+                _ = &mut ended => break,
+                signal = signals.next() => match signal {
+                    Asked::Report => control.report(),
+                    // A second signal: the output may be stuck. The kernel takes the programs off.
+                    Asked::Stop if control.is_stopping() => std::process::exit(130),
+                    Asked::Stop => control.stop(),
+                },
+            }
+        }
+        capture.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the capture thread panicked")))
+    })
+}
+
+fn capture(cli: &Cli, control: &Control) -> anyhow::Result<()> {
+    let filter = CaptureFilter::parse(cli.expression())?;
+    let protocol = cli.protocol()?;
+    let kind = cli.sink()?;
+    let mut source = LiveSource::open(&LiveConfig {
+        interfaces: cli.interfaces().to_vec(),
+        ring_bytes: u64::from(cli.buffer_bytes()),
+        snaplen: cli.snaplen(),
+        filter: &filter,
+        debug: cli.verbosity() >= 3,
+        attach: AttachMode::Auto,
+    })?;
+    let names: Vec<_> = source.interfaces().iter().map(|one| one.name.as_str()).collect();
+    eprintln!("tcpkit: listening on {}", names.join(", "));
+    let options = DecodeOptions { max_text: cli.max_text(), fields: kind.shows_fields };
+    let hints = LiveHints { filter, protocol, listening: ListeningPorts::new() };
+    let mut engine = Engine::new(protocol, cli.limits(), options, hints);
+    let stdout = io::stdout();
+    let colour = cli.colour(stdout.is_terminal());
+    // The sinks buffer by themselves.
+    let sinks = vec![(kind.make)(Box::new(Unbuffered(stdout)), colour)];
+    let mut output = Output::new(sinks, cli.threshold_ns(), cli.count());
+    match pipeline::run(&mut source, &mut engine, &mut output, control, report) {
+        Ok(ledger) => {
+            report(&ledger);
+            Ok(())
+        }
+        Err(PipelineError::Sink(SinkError::Closed)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the ledger to stderr, in one piece.
+fn report(ledger: &Ledger) {
+    let text = format!("{ledger}\n");
+    // Nobody is left to be told if stderr is gone.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Standard output without the line buffer of [`io::Stdout`], which would write each line apart.
+struct Unbuffered(io::Stdout);
+
+impl Write for Unbuffered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        nix::unistd::write(&self.0, bytes).map_err(io::Error::from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is known of roles on a live host.
+struct LiveHints {
+    filter: CaptureFilter,
+    protocol: &'static Protocol,
+    listening: ListeningPorts,
+}
+
+impl Hints for LiveHints {
+    fn is_named(&self, port: u16) -> bool {
+        self.filter.server_port(port)
+    }
+
+    fn is_listening(&self, end: &Endpoint) -> bool {
+        self.listening.contains(end)
+    }
+
+    fn is_usual(&self, port: u16) -> bool {
+        self.protocol.ports.contains(&port)
+    }
+}
+
+enum Asked {
+    Stop,
+    Report,
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    user1: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+            user1: listen(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Stop,
+            _ = self.user1.recv() => Asked::Report,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Where transactions go: the [`Sink`] trait, and the registry that `--format` walks.
+
+mod decimal;
+pub mod json;
+mod localtime;
+pub mod text;
+
+use std::io::{self, Write};
+
+use crate::transaction::Transaction;
+
+/// Something that takes transactions.
+pub trait Sink {
+    /// Takes one transaction.
+    ///
+    /// # Errors
+    /// The output took no more.
+    fn on_transaction(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError>;
+
+    /// Nothing waits to be read for now: makes visible what was buffered.
+    ///
+    /// # Errors
+    /// The output took no more.
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// A kind of output that `--format` names.
+pub struct SinkKind {
+    /// What `--format` takes.
+    pub name: &'static str,
+    /// What it is, for the help text.
+    pub summary: &'static str,
+    /// Whether it shows the fields of messages, so that decoders have to write them down.
+    pub shows_fields: bool,
+    /// Makes one that writes to `output`, with colours if `colour` is set.
+    pub make: fn(output: Box<dyn Write>, colour: bool) -> Box<dyn Sink>,
+}
+
+/// Every kind of output, the default first.
+pub static SINKS: &[SinkKind] = &[text::KIND, json::KIND];
+
+/// The kind of this name, if there is one.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static SinkKind> {
+    SINKS.iter().find(|kind| kind.name == name)
+}
+
+/// Why an output takes no more.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Whoever read the output went away (`| head`); a quiet end.
+    #[error("the output was closed")]
+    Closed,
+    /// Writing failed.
+    #[error("cannot write the output: {0}; what was captured since is lost")]
+    Write(#[source] io::Error),
+}
+
+impl From<io::Error> for SinkError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Write(error),
+        }
+    }
+}
+
+/// Lines on their way to an output: written when there are many, or when nothing else waits.
+struct Lines {
+    output: Box<dyn Write>,
+    buffer: Vec<u8>,
+}
+
+/// A write is worth its system call from this many bytes on.
+const WRITE_BYTES: usize = 64 * 1024;
+
+impl Lines {
+    fn new(output: Box<dyn Write>) -> Self {
+        Self { output, buffer: Vec::with_capacity(WRITE_BYTES + 4096) }
+    }
+
+    /// Ends a line that was appended to the buffer.
+    fn end_line(&mut self) -> Result<(), SinkError> {
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        if !self.buffer.is_empty() {
+            let result = self.output.write_all(&self.buffer).and_then(|()| self.output.flush());
+            self.buffer.clear();
+            result?;
+        }
+        Ok(())
+    }
+}

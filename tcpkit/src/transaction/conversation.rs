@@ -1,0 +1,399 @@
+//! One connection's talk: two streams, their decoder, and the pairing of what they say.
+//!
+//! The pairing is certain from a connection's first packet on. It is lost when bytes that the
+//! decoder needed are not known, when a response comes that no request waits for, or when a
+//! response was sent before its supposed request had been received. From then on everything is
+//! counted and nothing is paired, until the client takes a new turn with a request; what is paired
+//! after that is on [`Probation`].
+
+use super::{
+    Emit, OpenPool, Quality,
+    open::OpenQueue,
+    pairing::Pairing,
+    probation::Probation,
+    stream::{Loss, Span, Stream},
+};
+use crate::{
+    flow::{Chunk, GapCause, StreamEvent, Turn, seq::Seq},
+    ledger::MessageCounts,
+    packet::Endpoint,
+    protocol::{Decoder, Direction, Message, Protocol, Scratch},
+};
+
+/// Bounds of one conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConversationLimits {
+    /// How many requests may wait for their responses.
+    pub max_open: usize,
+}
+
+/// Who talks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Who asks.
+    pub client: Endpoint,
+    /// Who answers.
+    pub server: Endpoint,
+}
+
+/// What a conversation works with but does not own.
+pub struct Context<'a, 'e> {
+    /// Who talks.
+    pub ends: Ends,
+    /// What to add to captured times to get ns since the Unix epoch.
+    pub wall_offset_ns: i64,
+    /// The decoders' working memory.
+    pub scratch: &'a mut Scratch,
+    /// Queues for open requests.
+    pub pool: &'a mut OpenPool,
+    /// Where messages are counted.
+    pub counts: &'a mut MessageCounts,
+    /// Bounds.
+    pub limits: ConversationLimits,
+    /// Who gets the transactions.
+    pub emit: &'a mut Emit<'e>,
+}
+
+/// Why the pairing was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// Bytes were not seen.
+    Hidden,
+    /// Bytes could not be decoded.
+    Invalid,
+    /// A response had no request.
+    Orphan,
+    /// Too many requests waited.
+    Overflow,
+}
+
+/// Where a conversation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sync {
+    /// Both directions are read and paired.
+    Paired,
+    /// The request stream was lost; responses to the requests that wait are still certain.
+    RequestsLost,
+    /// Neither direction is read.
+    Lost,
+}
+
+/// One connection's talk.
+pub struct Conversation {
+    protocol: &'static Protocol,
+    decoder: Box<dyn Decoder>,
+    request: Stream,
+    response: Stream,
+    open: Option<Box<OpenQueue>>,
+    probation: Option<Box<Probation>>,
+    sync: Sync,
+    /// What transactions without flaws of their own are worth.
+    level: Quality,
+    /// Where the response stream has to go on after [`Self::try_resync`].
+    expect_response: Option<Seq>,
+    /// The bytes made sense at least once.
+    proven: bool,
+}
+
+impl Conversation {
+    /// A conversation that is seen from its beginning.
+    #[must_use]
+    pub fn from_handshake(protocol: &'static Protocol) -> Self {
+        Self::new(protocol, Sync::Paired, Quality::Exact)
+    }
+
+    /// A conversation that is already going on.
+    #[must_use]
+    pub fn midstream(protocol: &'static Protocol) -> Self {
+        Self::new(protocol, Sync::Lost, Quality::Midstream)
+    }
+
+    fn new(protocol: &'static Protocol, sync: Sync, level: Quality) -> Self {
+        Self {
+            protocol,
+            decoder: (protocol.decoder)(),
+            request: Stream::default(),
+            response: Stream::default(),
+            open: None,
+            probation: None,
+            sync,
+            level,
+            expect_response: None,
+            proven: false,
+        }
+    }
+
+    /// Whether a transaction was found, so that roles and protocol are right.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Whether [`Self::tick`] has something to wait for.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.probation.is_some()
+    }
+
+    /// How many requests wait for their responses.
+    #[must_use]
+    pub fn open_requests(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.len())
+    }
+
+    /// Takes what happened in one direction.
+    pub fn handle(
+        &mut self,
+        direction: Direction,
+        event: &StreamEvent<'_>,
+        context: &mut Context<'_, '_>,
+    ) {
+        match *event {
+            StreamEvent::Data(chunk) => self.handle_data(direction, &chunk, context),
+            StreamEvent::Gap { len, cause } => self.handle_gap(direction, len, cause, context),
+            StreamEvent::End => {}
+        }
+    }
+
+    fn handle_data(
+        &mut self,
+        direction: Direction,
+        chunk: &Chunk<'_>,
+        context: &mut Context<'_, '_>,
+    ) {
+        let bytes = u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX);
+        if let Some(probation) = &mut self.probation {
+            probation.note(chunk.time_ns);
+        }
+        if direction == Direction::Request {
+            if self.sync != Sync::Paired && !self.try_resync(chunk, context) {
+                context.counts.unread_bytes += bytes;
+                return;
+            }
+            if chunk.turn == Turn::New {
+                self.note_turn(context);
+            }
+        } else {
+            let expected = self.expect_response.take();
+            if self.sync == Sync::Paired && expected.is_some_and(|seq| seq != chunk.seq) {
+                self.lose(Lost::Orphan, context);
+            }
+            if self.sync == Sync::Lost {
+                context.counts.unread_bytes += bytes;
+                return;
+            }
+        }
+        self.read(direction, Input::Chunk(chunk), context);
+    }
+
+    fn handle_gap(
+        &mut self,
+        direction: Direction,
+        len: u64,
+        cause: GapCause,
+        context: &mut Context<'_, '_>,
+    ) {
+        let is_read = match direction {
+            Direction::Request => self.sync == Sync::Paired,
+            Direction::Response => self.sync != Sync::Lost,
+        };
+        if is_read {
+            self.read(direction, Input::Gap(len, cause), context);
+        } else {
+            context.counts.unread_bytes += len;
+        }
+    }
+
+    fn read(&mut self, direction: Direction, input: Input<'_, '_>, context: &mut Context<'_, '_>) {
+        let Self { decoder, request, response, open, probation, sync, proven, .. } = self;
+        let (protocol, level) = (self.protocol, self.level);
+        let stream = match direction {
+            Direction::Request => request,
+            Direction::Response => response,
+        };
+        let Context { ends, wall_offset_ns, scratch, pool, counts, limits, emit } = context;
+        let mut lost = None;
+        let mut on_message = |span: Span, message: &Message<'_>| {
+            let mut pairing = Pairing {
+                protocol,
+                ends: *ends,
+                level,
+                wall_offset_ns: *wall_offset_ns,
+                limits: *limits,
+                open,
+                probation,
+                pool,
+                counts,
+                emit,
+            };
+            let result = match direction {
+                Direction::Request => pairing.on_request(span, message),
+                Direction::Response => {
+                    *proven = true;
+                    pairing.on_response(span, message)
+                }
+            };
+            result.map_err(|reason| {
+                lost = Some(reason);
+                Loss::Refused
+            })?;
+            // Without requests nothing can be said of the responses that follow.
+            if *sync == Sync::RequestsLost && open.is_none() {
+                *sync = Sync::Lost;
+                return Err(Loss::Refused);
+            }
+            Ok(())
+        };
+        let decoder = decoder.as_mut();
+        let result = match input {
+            Input::Chunk(chunk) => stream.feed(direction, chunk, decoder, scratch, &mut on_message),
+            Input::Gap(len, cause) => {
+                stream.gap(direction, len, cause, decoder, scratch, &mut on_message)
+            }
+        };
+        let Err(loss) = result else { return };
+        let reason = match (lost, loss) {
+            (Some(reason), _) => reason,
+            (None, Loss::Hidden) => Lost::Hidden,
+            (None, Loss::Invalid) => Lost::Invalid,
+            (None, Loss::Refused) => {
+                self.response.clear();
+                return;
+            }
+        };
+        if let Input::Gap(len, cause) = input {
+            match cause {
+                GapCause::Cut { .. } => context.counts.hidden_by_snaplen_bytes += len,
+                GapCause::Lost => context.counts.hidden_by_loss_bytes += len,
+            }
+        }
+        let still_certain =
+            direction == Direction::Request && reason == Lost::Hidden && self.open.is_some();
+        if still_certain {
+            self.request.clear();
+            self.sync = Sync::RequestsLost;
+            if self.level == Quality::Exact {
+                self.level = Quality::Gap;
+            }
+        } else {
+            self.lose(reason, context);
+        }
+    }
+
+    /// Gives up the pairing.
+    fn lose(&mut self, reason: Lost, context: &mut Context<'_, '_>) {
+        let counts = &mut *context.counts;
+        if let Some(open) = self.open.take() {
+            let waiting = u64::try_from(context.pool.put(open)).unwrap_or(u64::MAX);
+            match reason {
+                Lost::Overflow => counts.requests_overflowed += waiting,
+                Lost::Hidden | Lost::Invalid | Lost::Orphan => counts.requests_lost += waiting,
+            }
+        }
+        if let Some(probation) = self.probation.take() {
+            counts.unproven += u64::try_from(probation.len()).unwrap_or(u64::MAX);
+        }
+        match reason {
+            Lost::Hidden => counts.losses_hidden += 1,
+            Lost::Invalid => counts.losses_invalid += 1,
+            Lost::Orphan => counts.losses_orphan += 1,
+            Lost::Overflow => counts.losses_overflow += 1,
+        }
+        self.request.clear();
+        self.response.clear();
+        self.expect_response = None;
+        self.sync = Sync::Lost;
+        if self.level == Quality::Exact {
+            self.level = Quality::Gap;
+        }
+    }
+
+    /// Begins anew at a request with which the client takes a new turn.
+    fn try_resync(&mut self, chunk: &Chunk<'_>, context: &mut Context<'_, '_>) -> bool {
+        let may_begin = self.open.is_none()
+            && chunk.turn != Turn::Running
+            && (self.protocol.probe)(chunk.bytes).may_be(Direction::Request);
+        if !may_begin {
+            return false;
+        }
+        self.decoder.resync();
+        self.request.clear();
+        self.response.clear();
+        self.sync = Sync::Paired;
+        self.expect_response = chunk.ack;
+        let mut probation = Box::<Probation>::default();
+        probation.note(chunk.time_ns);
+        self.probation = Some(probation);
+        context.counts.resyncs += 1;
+        true
+    }
+
+    /// The client took a new turn: with nothing open that speaks for the pairing.
+    fn note_turn(&mut self, context: &mut Context<'_, '_>) {
+        if self.open.is_some() || !self.is_at_boundary() {
+            return;
+        }
+        if let Some(probation) = &mut self.probation
+            && probation.note_turn()
+        {
+            self.release(context);
+        }
+    }
+
+    fn is_at_boundary(&self) -> bool {
+        self.request.is_at_boundary() && self.response.is_at_boundary()
+    }
+
+    fn release(&mut self, context: &mut Context<'_, '_>) {
+        if let Some(probation) = self.probation.take() {
+            context.counts.reported += u64::try_from(probation.len()).unwrap_or(u64::MAX);
+            probation.release(&mut *context.emit);
+        }
+    }
+
+    /// Time passed: a connection that went quiet with nothing open has proven its pairing.
+    pub fn tick(&mut self, now_ns: u64, context: &mut Context<'_, '_>) {
+        if self.sync == Sync::Paired
+            && self.open.is_none()
+            && self.is_at_boundary()
+            && self.probation.as_ref().is_some_and(|probation| probation.is_quiet(now_ns))
+        {
+            self.release(context);
+        }
+    }
+
+    /// The connection ended or is forgotten.
+    pub fn finish(&mut self, end: Ending, context: &mut Context<'_, '_>) {
+        if self.sync == Sync::Paired && self.open.is_none() && self.is_at_boundary() {
+            self.release(context);
+        }
+        if let Some(probation) = self.probation.take() {
+            context.counts.unproven += u64::try_from(probation.len()).unwrap_or(u64::MAX);
+        }
+        if let Some(open) = self.open.take() {
+            let waiting = u64::try_from(context.pool.put(open)).unwrap_or(u64::MAX);
+            match end {
+                Ending::Closed => context.counts.requests_unanswered += waiting,
+                Ending::Forgotten => context.counts.requests_forgotten += waiting,
+                Ending::Exit => context.counts.requests_open += waiting,
+            }
+        }
+    }
+}
+
+/// Why a conversation is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The connection was closed.
+    Closed,
+    /// The flow was evicted, or was idle for too long.
+    Forgotten,
+    /// The program ends.
+    Exit,
+}
+
+#[derive(Clone, Copy)]
+enum Input<'c, 'b> {
+    Chunk(&'c Chunk<'b>),
+    Gap(u64, GapCause),
+}

@@ -1,0 +1,130 @@
+//! Transactions whose pairing is not certain yet.
+//!
+//! After attaching to an open connection, or after losing packets of one, requests may be under way
+//! that were not seen; their responses would be paired with the wrong requests. So what is paired
+//! after such a beginning is held until the connection proved it right: twice the client took a new
+//! turn while nothing was open, or the connection went quiet with nothing open. A response that no
+//! request waits for proves it wrong, and everything held is dropped.
+
+use std::collections::VecDeque;
+
+use super::{Quality, Timing, Transaction};
+use crate::{
+    packet::Endpoint,
+    protocol::{Fields, Status},
+};
+
+/// How many new turns with nothing open prove the pairing.
+const TURNS: u8 = 2;
+
+/// How long a quiet time with nothing open proves the pairing, in ns.
+pub(super) const QUIET_NS: u64 = 30_000_000;
+
+/// How many transactions are held at most; the oldest is dropped for one more.
+const MAX_HELD: usize = 256;
+
+/// What is held until the pairing is certain.
+#[derive(Debug, Default)]
+pub(super) struct Probation {
+    turns: u8,
+    latest_ns: u64,
+    held: VecDeque<HeldTransaction>,
+}
+
+impl Probation {
+    /// Notes that something was captured.
+    pub(super) fn note(&mut self, time_ns: u64) {
+        self.latest_ns = self.latest_ns.max(time_ns);
+    }
+
+    /// Notes a new turn with nothing open; returns whether that was proof enough.
+    pub(super) fn note_turn(&mut self) -> bool {
+        self.turns = self.turns.saturating_add(1);
+        self.turns >= TURNS
+    }
+
+    /// Whether the connection was quiet for long enough.
+    pub(super) fn is_quiet(&self, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.latest_ns) >= QUIET_NS
+    }
+
+    /// Holds a transaction; returns how many were dropped for it.
+    pub(super) fn hold(&mut self, transaction: &Transaction<'_>) -> usize {
+        let dropped = usize::from(self.held.len() >= MAX_HELD);
+        if dropped > 0 {
+            self.held.pop_front();
+        }
+        self.held.push_back(HeldTransaction::new(transaction));
+        dropped
+    }
+
+    /// How many transactions are held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Hands over what is held, in order.
+    pub(super) fn release(self, mut emit: impl FnMut(&Transaction<'_>)) {
+        for held in &self.held {
+            emit(&held.transaction());
+        }
+    }
+}
+
+/// A transaction with its own copies of everything.
+#[derive(Debug)]
+struct HeldTransaction {
+    unix_ns: u64,
+    client: Endpoint,
+    server: Endpoint,
+    protocol: &'static str,
+    operation: Box<str>,
+    request: Box<str>,
+    status: Status,
+    timing: Timing,
+    request_bytes: u64,
+    response_bytes: u64,
+    quality: Quality,
+    field_names: &'static [&'static str],
+    request_fields: Box<[u8]>,
+    response_fields: Box<[u8]>,
+}
+
+impl HeldTransaction {
+    fn new(transaction: &Transaction<'_>) -> Self {
+        Self {
+            unix_ns: transaction.unix_ns,
+            client: transaction.client,
+            server: transaction.server,
+            protocol: transaction.protocol,
+            operation: transaction.operation.into(),
+            request: transaction.request.into(),
+            status: transaction.status,
+            timing: transaction.timing,
+            request_bytes: transaction.request_bytes,
+            response_bytes: transaction.response_bytes,
+            quality: transaction.quality,
+            field_names: transaction.request_fields.names(),
+            request_fields: transaction.request_fields.bytes().into(),
+            response_fields: transaction.response_fields.bytes().into(),
+        }
+    }
+
+    fn transaction(&self) -> Transaction<'_> {
+        Transaction {
+            unix_ns: self.unix_ns,
+            client: self.client,
+            server: self.server,
+            protocol: self.protocol,
+            operation: &self.operation,
+            request: &self.request,
+            status: self.status,
+            timing: self.timing,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            quality: self.quality,
+            request_fields: Fields::new(self.field_names, &self.request_fields),
+            response_fields: Fields::new(self.field_names, &self.response_fields),
+        }
+    }
+}

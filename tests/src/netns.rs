@@ -1,0 +1,1 @@
+//! Network namespaces that are gone when a test ends.
