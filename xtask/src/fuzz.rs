@@ -63,7 +63,7 @@ pub(crate) fn run_all_shortly(workspace: &Workspace) -> Result<usize> {
         let seeds = workspace.root.join(&seeds).is_dir().then_some(seeds);
         let command = with_unstable(command)
             .args(seeds)
-            .args(["--", "-seed=1"])
+            .args(["--", "-seed=1", "-verbosity=0"])
             .arg(format!("-runs={TEST_RUNS}"));
         run_command(
             &command,

@@ -37,14 +37,7 @@ impl Source {
     /// The code above `#[cfg(test)] mod`, without comments.
     pub(super) fn without_tests(text: &str) -> Self {
         let mut tokens = Scanner { rest: text, line: 1 }.tokens();
-        let tests = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
-        let begin = tokens.windows(tests.len()).position(|window| {
-            window.iter().zip(tests).all(|(token, expected)| match token {
-                Token::Word(_, word) => word == expected,
-                Token::Sign(_, sign) => expected.chars().eq([*sign]),
-                Token::Literal(..) => false,
-            })
-        });
+        let begin = (0..tokens.len()).find(|at| tokens.get(*at..).is_some_and(opens_tests));
         tokens.truncate(begin.unwrap_or(usize::MAX));
         Self { tokens }
     }
@@ -84,6 +77,26 @@ impl Source {
             _ => None,
         })
     }
+}
+
+/// Whether `#[cfg(test)] mod` stands here, with or without a visibility.
+fn opens_tests(tokens: &[Token]) -> bool {
+    const ATTRIBUTE: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let Some((attribute, behind)) = tokens.split_at_checked(ATTRIBUTE.len()) else { return false };
+    let is_attribute = attribute.iter().zip(ATTRIBUTE).all(|(token, expected)| match token {
+        Token::Word(_, word) => word == expected,
+        Token::Sign(_, sign) => expected.chars().eq([*sign]),
+        Token::Literal(..) => false,
+    });
+    let item = match behind {
+        [public, open, rest @ ..] if public.is_word("pub") && open.is_sign('(') => {
+            let visibility = rest.iter().position(|token| token.is_sign(')'));
+            rest.get(visibility.map_or(0, |end| end + 1)..).unwrap_or_default()
+        }
+        [public, rest @ ..] if public.is_word("pub") => rest,
+        _ => behind,
+    };
+    is_attribute && item.first().is_some_and(|token| token.is_word("mod"))
 }
 
 /// The first word of each item up to the closing brace of an import's group.
@@ -268,6 +281,8 @@ mod tests {
     #[test]
     fn tests_at_the_end_are_left_out() {
         check("a\n#[cfg(test)]\nmod tests { b }", &["a"]);
+        check("a\n#[cfg(test)]\npub mod tests { b }", &["a"]);
+        check("a\n#[cfg(test)]\npub(in crate::c) mod tests { b }", &["a"]);
         check("a\n#[cfg(test)]\nuse b;\nc", &["a", "cfg", "test", "use", "b", "c"]);
     }
 
