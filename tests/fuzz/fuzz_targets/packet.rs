@@ -1,0 +1,28 @@
+//! The packet decoder, on any frame, cut anywhere.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tcpkit::{
+    capture::{Frame, HookDirection, LinkType},
+    packet::{Decoded, decode},
+};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&first, bytes)) = input.split_first() else { return };
+    let frame = Frame {
+        time_ns: 0,
+        ifindex: 0,
+        direction: HookDirection::Unknown,
+        link: if first & 1 == 0 { LinkType::Ethernet } else { LinkType::RawIp },
+        wire_len: u32::try_from(bytes.len()).unwrap() + u32::from(first >> 1) * 1000,
+        bytes,
+    };
+    let payload = match decode(&frame) {
+        Decoded::Tcp(segment) => segment.payload,
+        Decoded::Udp(datagram) => datagram.payload,
+        Decoded::Other(_) => return,
+    };
+    assert!(payload.bytes.len() <= bytes.len());
+    assert!(u64::try_from(payload.bytes.len()).unwrap() <= u64::from(payload.wire_len));
+});
