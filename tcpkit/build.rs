@@ -20,7 +20,14 @@ fn main() -> ExitCode {
 fn build() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     let workspace = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..");
-    for input in ["tcpkit-ebpf/src", "tcpkit-ebpf/Cargo.toml", "tcpkit-common/src", "Cargo.lock"] {
+    for input in [
+        "tcpkit-ebpf/src",
+        "tcpkit-ebpf/Cargo.toml",
+        "tcpkit-common/src",
+        "tcpkit-common/Cargo.toml",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo:rerun-if-changed={}", workspace.join(input).display());
     }
     println!("cargo:rerun-if-changed=build.rs");

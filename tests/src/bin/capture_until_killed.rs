@@ -1,4 +1,4 @@
-//! Captures on an interface until it is killed: `capture_until_killed <interface> <tcx|netlink>`.
+//! Captures on an interface until it is killed: `capture_until_killed <interface> <tcx|netlink> [filter]`.
 
 use std::{env, ops::ControlFlow};
 
@@ -9,12 +9,14 @@ use tcpkit::{
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [interface, mode] = arguments.as_slice() else { anyhow::bail!("two arguments") };
-    let filter = CaptureFilter::default();
+    let [interface, mode, filter @ ..] = arguments.as_slice() else {
+        anyhow::bail!("an interface and a mode are needed")
+    };
+    let filter = CaptureFilter::parse(filter)?;
     let mut source = LiveSource::open(&LiveConfig {
         interfaces: vec![interface.clone()],
-        ring_bytes: 1 << 20,
-        snaplen: 64,
+        ring_bytes: 16 << 20,
+        snaplen: 4096,
         filter: &filter,
         debug: false,
         attach: if mode == "tcx" { AttachMode::Tcx } else { AttachMode::Netlink },
