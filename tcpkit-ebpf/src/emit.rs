@@ -23,10 +23,17 @@ const HEADER: usize = size_of::<RecordHeader>();
 /// Room for Ethernet, two tags, IP with options and TCP with options in front of a payload.
 const HEADERS: usize = 160;
 
+/// Room in a record behind the largest packet that it is for. The verifier knows of the length that
+/// it is, say, 3 more than a multiple of 4; from "at most 96 and not less" it then concludes 99.
+const SLACK: usize = 4;
+
 /// How far above the watermark the waiting bytes still wake the agent: enough for several CPUs to
 /// pass it at the same time. Further above, the agent is awake already, and waking it again would
 /// only cost.
 const WAKE_BAND: u64 = 8 * 1024;
+
+/// The largest record's capacity.
+const LARGEST: usize = 262_144 + HEADERS - SLACK;
 
 /// Copies the packet up to `payload` and the snaplen behind it into the smallest record that takes
 /// it: the ring's memory is best used that way, and the size of a reservation must be constant.
@@ -37,20 +44,24 @@ pub(crate) fn emit<const LINK: u8, const DIRECTION: u8>(
     payload: u32,
 ) -> (Outcome, u64) {
     let wire = u64::from(packet.len());
-    let wanted = (u64::from(payload) + u64::from(maps::snaplen())).min(wire);
+    let wanted = (u64::from(payload) + u64::from(maps::snaplen())).min(wire).min(LARGEST as u64);
+    // The compiler may keep the value in two registers, compare one and use the other; the verifier
+    // then does not see the bound. A value read anew is in one register.
+    // SAFETY: a valid reference.
+    let len = unsafe { (&raw const wanted).read_volatile() };
+    if len == 0 || len > LARGEST as u64 {
+        return (Outcome::CopyFailed, wire);
+    }
     macro_rules! by_size {
-        ($($capacity:expr),+ ; $largest:expr) => {
-            $(if wanted <= $capacity as u64 {
-                put::<{ $capacity }, { HEADER + $capacity }, LINK, DIRECTION>(packet, wanted)
+        ($($capacity:expr),+) => {
+            $(if len <= ($capacity - SLACK) as u64 {
+                put::<{ HEADER + $capacity }, LINK, DIRECTION>(packet, len)
             } else)+ {
-                put::<{ $largest }, { HEADER + $largest }, LINK, DIRECTION>(
-                    packet,
-                    wanted.min($largest as u64),
-                )
+                put::<{ HEADER + LARGEST + SLACK }, LINK, DIRECTION>(packet, len)
             }
         };
     }
-    let (outcome, copied) = by_size!(
+    let outcome = by_size!(
         96,
         160,
         256,
@@ -62,22 +73,21 @@ pub(crate) fn emit<const LINK: u8, const DIRECTION: u8>(
         8192 + HEADERS,
         16_384 + HEADERS,
         32_768 + HEADERS,
-        65_536 + HEADERS;
-        262_144 + HEADERS
+        65_536 + HEADERS
     );
-    (outcome, wire - copied)
+    (outcome, wire - len)
 }
 
-/// `len` is at most `CAPACITY`, and `RECORD` is that with the header.
+/// Copies `len` bytes into a record of `RECORD` bytes, which has room for the header and for them.
 #[inline(always)]
-fn put<const CAPACITY: usize, const RECORD: usize, const LINK: u8, const DIRECTION: u8>(
+fn put<const RECORD: usize, const LINK: u8, const DIRECTION: u8>(
     packet: &Packet,
     len: u64,
-) -> (Outcome, u64) {
+) -> Outcome {
     // SAFETY: a helper without arguments.
     let ts_ns = unsafe { bpf_ktime_get_ns() };
     let Some(mut record) = maps::RECORDS.reserve_bytes(RECORD, 0) else {
-        return (Outcome::RingFull, len);
+        return Outcome::RingFull;
     };
     let (vlan_tci, vlan_proto) = packet.vlan();
     let start = record.as_mut_ptr();
@@ -93,19 +103,19 @@ fn put<const CAPACITY: usize, const RECORD: usize, const LINK: u8, const DIRECTI
         vlan_proto,
         reserved: 0,
     };
-    // SAFETY: `RECORD` is `HEADER + CAPACITY` bytes, records begin at multiples of 8, and the first
-    // comparison, which the verifier asks for, keeps the copy inside.
+    // SAFETY: `RECORD` has room for both, and records begin at multiples of 8. The verifier checks
+    // it again.
     let copied = unsafe {
         start.cast::<RecordHeader>().write(header);
-        len != 0 && len <= CAPACITY as u64 && packet.copy(start.add(HEADER), len as u32)
+        packet.copy(start.add(HEADER), len as u32)
     };
     if !copied {
         record.discard(u64::from(BPF_RB_NO_WAKEUP));
-        return (Outcome::CopyFailed, len);
+        return Outcome::CopyFailed;
     }
     let waiting = maps::RECORDS.query(u64::from(BPF_RB_AVAIL_DATA));
     let above = waiting.wrapping_sub(u64::from(maps::wakeup_bytes()));
     let wake = above < RECORD as u64 + WAKE_BAND;
     record.submit(u64::from(if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }));
-    (Outcome::Captured, len)
+    Outcome::Captured
 }

@@ -1,6 +1,8 @@
 //! What the assembler promises: every byte once, in order, before what answers it, or counted as a
 //! gap.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a test may overflow: then it fails")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -362,8 +364,11 @@ fn script(talk: &[(bool, Vec<u8>)], isn: u32) -> Script {
     script.fin(CLIENT).fin(SERVER)
 }
 
-/// Each byte with its time, per side, and the order of events between the sides.
-fn bytes_delivered(packets: &[TestPacket]) -> (Vec<(u8, u64)>, Vec<(u8, u64)>, u64, Vec<String>) {
+/// Bytes with their times.
+type Timed = Vec<(u8, u64)>;
+
+/// Each byte with its time, per side, how many were lost, and the order of bytes between the sides.
+fn bytes_delivered(packets: &[TestPacket]) -> (Timed, Timed, u64, Vec<String>) {
     let mut assembler = Assembler::default();
     let (mut client, mut server, mut lost, mut order) = (Vec::new(), Vec::new(), 0, Vec::new());
     let mut take = |side: Side, event: StreamEvent<'_>| match event {

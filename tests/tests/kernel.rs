@@ -1,0 +1,406 @@
+//! The eBPF programs on hand-made frames: what they select, copy and count.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
+use std::{ops::ControlFlow, os::fd::AsFd};
+
+use aya::programs::{TestRun, TestRunOptions};
+use tcpkit::{
+    capture::{
+        LinkType, monotonic_ns,
+        programs::{Hook, Programs, ProgramsConfig},
+        ring::{Drained, RingReader},
+    },
+    filter::CaptureFilter,
+};
+use tcpkit_common::{
+    Counters, DIRECTION_EGRESS, DIRECTION_INGRESS, LINK_ETHERNET, LINK_RAW_IP, RECORD_VERSION,
+    RecordHeader,
+};
+use tcpkit_tests::frames::{
+    IPV4, IPV6, Ipv4Extra, QINQ, TCP, UDP, VLAN, authentication, ethernet, extension, fragment,
+    ipv4, ipv6, tcp, udp, vlan,
+};
+
+/// The verdict that lets the next program run.
+const NEXT: u32 = u32::MAX;
+const HEADER: usize = size_of::<RecordHeader>();
+
+/// The programs, loaded but attached to nothing.
+struct Kernel {
+    programs: Programs,
+    ring: RingReader,
+    _map: aya::maps::MapData,
+}
+
+impl Kernel {
+    fn new(filter: &str, snaplen: u32) -> Self {
+        Self::with_ring(filter, snaplen, 1 << 20)
+    }
+
+    fn with_ring(filter: &str, snaplen: u32, ring_bytes: u32) -> Self {
+        let filter = CaptureFilter::parse(&[filter.to_owned()]).unwrap();
+        let mut programs = Programs::open(&ProgramsConfig {
+            ring_bytes,
+            snaplen,
+            wakeup_bytes: ring_bytes / 16,
+            filter: &filter,
+            debug: false,
+        })
+        .unwrap();
+        let map = programs.take_records().unwrap();
+        let ring = RingReader::new(map.fd().as_fd(), ring_bytes).unwrap();
+        Self { programs, ring, _map: map }
+    }
+
+    /// Runs a program on one frame and gives the records that it left.
+    fn run(&mut self, link: LinkType, hook: Hook, frame: &[u8]) -> Vec<Vec<u8>> {
+        let program = self.programs.program(link, hook).unwrap();
+        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        let result = program.test_run(options);
+        let result = result.unwrap_or_else(|error| panic!("{} bytes: {error}", frame.len()));
+        assert_eq!(result.return_value, NEXT);
+        self.records()
+    }
+
+    fn records(&mut self) -> Vec<Vec<u8>> {
+        let mut records = Vec::new();
+        let drained = self.ring.drain(usize::MAX, |record| {
+            records.push(record.to_vec());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(drained.unwrap(), Drained::Empty);
+        records
+    }
+
+    fn counters(&self) -> Counters {
+        let counters = self.programs.counters().unwrap();
+        assert_eq!(counters.seen, counters.unparsed + counters.refused + counters.matched);
+        assert_eq!(counters.matched, counters.captured + counters.ring_full + counters.copy_failed);
+        counters
+    }
+}
+
+/// What a filter makes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Captured,
+    Refused,
+    Unparsed,
+}
+use Fate::{Captured, Refused, Unparsed};
+
+fn fate(kernel: &mut Kernel, link: LinkType, frame: &[u8]) -> Fate {
+    let before = kernel.counters();
+    let records = kernel.run(link, Hook::Ingress, frame);
+    let after = kernel.counters();
+    assert_eq!(after.seen, before.seen + 1);
+    assert_eq!(after.captured - before.captured, records.len() as u64);
+    for record in &records {
+        assert_eq!(record[HEADER..HEADER + frame.len()], *frame);
+    }
+    match (after.captured - before.captured, after.refused - before.refused) {
+        (1, 0) => Captured,
+        (0, 1) => Refused,
+        _ => Unparsed,
+    }
+}
+
+const FILTERS: [&str; 6] =
+    ["", "tcp", "udp", "port 6379", "tcp port 80 or tcp port 6379", "udp portrange 6370-6380"];
+
+const TCP_PORTS: [Fate; 6] = [Captured, Captured, Refused, Captured, Captured, Refused];
+const TCP_OTHER_PORTS: [Fate; 6] = [Captured, Captured, Refused, Refused, Refused, Refused];
+const UDP_PORTS: [Fate; 6] = [Captured, Refused, Captured, Captured, Refused, Captured];
+const NEITHER: [Fate; 6] = [Captured, Refused, Refused, Refused, Refused, Refused];
+const TCP_WITHOUT_PORTS: [Fate; 6] = [Captured, Captured, Refused, Unparsed, Unparsed, Refused];
+const MALFORMED: [Fate; 6] = [Captured, Unparsed, Unparsed, Unparsed, Unparsed, Unparsed];
+
+/// As many bytes of options as fit a header; each is a "no operation".
+const OPTIONS: &[u8] = &[1; 40];
+
+/// One kernel for each of [`FILTERS`].
+fn kernels() -> Vec<Kernel> {
+    FILTERS.iter().map(|filter| Kernel::new(filter, u32::MAX)).collect()
+}
+
+/// What the filters make of one IP packet, behind every link header.
+#[track_caller]
+fn check(kernels: &mut [Kernel], ethertype: u16, packet: &[u8], expect: [Fate; FILTERS.len()]) {
+    let tagged = vlan(5, ethertype, packet);
+    let header_len = if ethertype == IPV4 { 20 } else { 40 };
+    for (name, link, frame) in [
+        ("Ethernet", LinkType::Ethernet, ethernet(ethertype, packet)),
+        ("VLAN", LinkType::Ethernet, ethernet(VLAN, &tagged)),
+        ("QinQ", LinkType::Ethernet, ethernet(QINQ, &vlan(9, VLAN, &tagged))),
+        ("raw IP", LinkType::RawIp, packet.to_vec()),
+    ] {
+        // Such frames exist, but test runs refuse them.
+        if name == "Ethernet" && packet.len() < header_len {
+            continue;
+        }
+        for ((kernel, filter), expect) in kernels.iter_mut().zip(FILTERS).zip(expect) {
+            assert_eq!(fate(kernel, link, &frame), expect, "{name}, {filter:?}: {frame:02x?}");
+        }
+    }
+}
+
+#[test]
+fn ports_of_ipv4_packets() {
+    let kernels = &mut kernels();
+    let plain = Ipv4Extra::default();
+    let with_options = Ipv4Extra { options: OPTIONS, ..plain };
+    for extra in [plain, with_options] {
+        check(kernels, IPV4, &ipv4(TCP, extra, &tcp(6379, 40_000, &[], b"+OK\r\n")), TCP_PORTS);
+        check(kernels, IPV4, &ipv4(TCP, extra, &tcp(40_000, 6379, OPTIONS, b"GET")), TCP_PORTS);
+        check(kernels, IPV4, &ipv4(TCP, extra, &tcp(6381, 6378, &[], b"")), TCP_OTHER_PORTS);
+        check(kernels, IPV4, &ipv4(UDP, extra, &udp(6379, 6, b"x")), UDP_PORTS);
+        check(kernels, IPV4, &ipv4(1, extra, &udp(6379, 6379, b"ping")), NEITHER);
+    }
+}
+
+#[test]
+fn the_length_in_the_ipv4_header_does_not_matter() {
+    // 0 is how packets larger than 64 KB say it.
+    let kernels = &mut kernels();
+    for total_len in [0, 20, 40, u16::MAX] {
+        let extra = Ipv4Extra { total_len: Some(total_len), ..Ipv4Extra::default() };
+        check(kernels, IPV4, &ipv4(TCP, extra, &tcp(6379, 40_000, &[], b"+OK\r\n")), TCP_PORTS);
+    }
+}
+
+#[test]
+fn fragments_of_ipv4_packets() {
+    let kernels = &mut kernels();
+    let segment = tcp(6379, 40_000, &[], b"+OK\r\n");
+    for (fragment, expect) in [
+        (0x4000, TCP_PORTS),       // "do not fragment"
+        (0x2000, TCP_PORTS),       // the first of several
+        (0x2001, TCP_OTHER_PORTS), // a middle one: the bytes are no ports
+        (0x0200, TCP_OTHER_PORTS), // the last
+    ] {
+        let extra = Ipv4Extra { fragment, ..Ipv4Extra::default() };
+        check(kernels, IPV4, &ipv4(TCP, extra, &segment), expect);
+    }
+}
+
+#[test]
+fn ports_of_ipv6_packets() {
+    let kernels = &mut kernels();
+    check(kernels, IPV6, &ipv6(TCP, &tcp(6379, 40_000, &[], b"+OK\r\n")), TCP_PORTS);
+    check(kernels, IPV6, &ipv6(TCP, &tcp(1, 2, &[], b"+OK\r\n")), TCP_OTHER_PORTS);
+    check(kernels, IPV6, &ipv6(UDP, &udp(7, 6379, b"x")), UDP_PORTS);
+    check(kernels, IPV6, &ipv6(58, &udp(6379, 6379, b"ping")), NEITHER);
+    check(kernels, IPV6, &ipv6(59, &tcp(6379, 6379, &[], b"no next header")), NEITHER);
+}
+
+#[test]
+fn extension_headers_of_ipv6_packets() {
+    const HOP: u8 = 0;
+    const ROUTING: u8 = 43;
+    const FRAGMENT: u8 = 44;
+    const AUTHENTICATION: u8 = 51;
+    const DESTINATION: u8 = 60;
+    let kernels = &mut kernels();
+    let segment = tcp(40_000, 6379, &[], b"PING\r\n");
+    for kind in [HOP, ROUTING, DESTINATION] {
+        for units in [1, 2, 20] {
+            check(kernels, IPV6, &ipv6(kind, &extension(TCP, units, &segment)), TCP_PORTS);
+        }
+    }
+    for words in [3, 4, 6] {
+        let inner = authentication(TCP, words, &segment);
+        check(kernels, IPV6, &ipv6(AUTHENTICATION, &inner), TCP_PORTS);
+    }
+    let inner = extension(TCP, 1, &segment);
+    let inner = fragment(AUTHENTICATION, 0, false, &authentication(DESTINATION, 6, &inner));
+    let inner = extension(ROUTING, 1, &extension(FRAGMENT, 2, &inner));
+    check(kernels, IPV6, &ipv6(HOP, &inner), TCP_PORTS);
+    check(kernels, IPV6, &ipv6(HOP, &extension(UDP, 1, &udp(6379, 1, b"x"))), UDP_PORTS);
+    // Fragments: the first has ports, later ones have not.
+    check(kernels, IPV6, &ipv6(FRAGMENT, &fragment(TCP, 0, true, &segment)), TCP_PORTS);
+    check(kernels, IPV6, &ipv6(FRAGMENT, &fragment(TCP, 1, true, &segment)), TCP_OTHER_PORTS);
+    check(kernels, IPV6, &ipv6(FRAGMENT, &fragment(TCP, 9, false, &segment)), TCP_OTHER_PORTS);
+    // Cut inside an extension header, and more of them than anybody sends.
+    check(kernels, IPV6, &ipv6(HOP, &[TCP]), MALFORMED);
+    let cut = &extension(TCP, 4, &[])[..20];
+    check(kernels, IPV6, &ipv6(ROUTING, cut), TCP_WITHOUT_PORTS);
+    let many = (0..9).fold(segment, |inner, _| extension(DESTINATION, 1, &inner));
+    check(kernels, IPV6, &ipv6(DESTINATION, &many), MALFORMED);
+}
+
+#[test]
+fn cut_and_broken_headers() {
+    let kernels = &mut kernels();
+    let whole = ipv4(TCP, Ipv4Extra::default(), &tcp(6379, 40_000, &[], b"+OK\r\n"));
+    // The ports are there as soon as their four bytes are.
+    check(kernels, IPV4, &whole[..24], TCP_PORTS);
+    check(kernels, IPV4, &whole[..23], TCP_WITHOUT_PORTS);
+    check(kernels, IPV4, &whole[..20], TCP_WITHOUT_PORTS);
+    check(kernels, IPV4, &whole[..19], MALFORMED);
+    let mut short_header = whole.clone();
+    short_header[0] = 0x44;
+    check(kernels, IPV4, &short_header, MALFORMED);
+    let mut options_beyond_the_end = whole;
+    options_beyond_the_end[0] = 0x4f;
+    check(kernels, IPV4, &options_beyond_the_end[..45], TCP_WITHOUT_PORTS);
+    let whole = ipv6(TCP, &tcp(6379, 40_000, &[], b"+OK\r\n"));
+    check(kernels, IPV6, &whole[..44], TCP_PORTS);
+    check(kernels, IPV6, &whole[..43], TCP_WITHOUT_PORTS);
+    // A TCP header that lies about its length still has ports.
+    let mut segment = tcp(6379, 40_000, &[], b"+OK\r\n");
+    segment[12] = 0;
+    check(kernels, IPV4, &ipv4(TCP, Ipv4Extra::default(), &segment), TCP_PORTS);
+}
+
+#[test]
+fn what_is_not_ip_passes_only_without_a_filter() {
+    let packet = ipv4(TCP, Ipv4Extra::default(), &tcp(6379, 1, &[], b""));
+    let three_tags = vlan(1, VLAN, &vlan(2, VLAN, &vlan(3, IPV4, &packet)));
+    for (mut kernel, filter) in kernels().into_iter().zip(FILTERS) {
+        let captured_or = |other| if filter.is_empty() { Captured } else { other };
+        for (frame, otherwise) in [
+            (ethernet(0x0806, &[0; 28]), Refused),
+            (ethernet(0x88cc, &[]), Refused),
+            (ethernet(VLAN, &[0, 1]), Refused),
+            (ethernet(VLAN, &three_tags), Refused),
+            // It says that it is IP, and is not.
+            (ethernet(IPV6, &packet), Unparsed),
+            (ethernet(VLAN, &vlan(1, IPV4, &[])), Unparsed),
+        ] {
+            let fate = fate(&mut kernel, LinkType::Ethernet, &frame);
+            assert_eq!(fate, captured_or(otherwise), "{filter:?}: {frame:02x?}");
+        }
+        let fate = fate(&mut kernel, LinkType::RawIp, &[0x20; 40]);
+        assert_eq!(fate, captured_or(Refused), "{filter:?}");
+    }
+}
+
+#[test]
+fn a_record_is_what_it_says() {
+    use tcpkit::capture::LinkType::{Ethernet, RawIp};
+    let packet = ipv4(TCP, Ipv4Extra::default(), &tcp(40_000, 6379, &[], b"PING\r\n"));
+    let framed = ethernet(IPV4, &packet);
+    for (link, hook, frame, link_byte, direction) in [
+        (Ethernet, Hook::Ingress, &framed, LINK_ETHERNET, DIRECTION_INGRESS),
+        (Ethernet, Hook::Egress, &framed, LINK_ETHERNET, DIRECTION_EGRESS),
+        (RawIp, Hook::Ingress, &packet, LINK_RAW_IP, DIRECTION_INGRESS),
+        (RawIp, Hook::Egress, &packet, LINK_RAW_IP, DIRECTION_EGRESS),
+    ] {
+        let mut kernel = Kernel::new("tcp port 6379", u32::MAX);
+        let before = monotonic_ns();
+        let records = kernel.run(link, hook, frame);
+        let after = monotonic_ns();
+        let [record] = records.as_slice() else { panic!("one record: {records:?}") };
+        let time = u64::from_ne_bytes(record[..8].try_into().unwrap());
+        assert!(before <= time && time <= after);
+        let mut expect = Vec::new();
+        expect.extend(time.to_ne_bytes());
+        expect.extend(1u32.to_ne_bytes()); // test runs happen on the loopback
+        expect.extend((frame.len() as u32).to_ne_bytes());
+        expect.extend((frame.len() as u32).to_ne_bytes());
+        expect.extend(RECORD_VERSION.to_ne_bytes());
+        expect.extend([direction, link_byte]);
+        expect.extend([0; 8]); // no tag beside the bytes
+        expect.extend(frame);
+        assert_eq!(record[..HEADER + frame.len()], expect);
+        let expect = Counters {
+            seen: 1,
+            matched: 1,
+            captured: 1,
+            matched_bytes: frame.len() as u64,
+            ..Counters::default()
+        };
+        assert_eq!(kernel.counters(), expect);
+    }
+}
+
+/// Runs one frame and checks how much of it is captured.
+#[track_caller]
+fn check_cut(kernel: &mut Kernel, frame: &[u8], expect: usize) {
+    let before = kernel.counters();
+    let records = kernel.run(LinkType::Ethernet, Hook::Ingress, frame);
+    let [record] = records.as_slice() else { panic!("one record: {records:?}") };
+    let number = |at: usize| u32::from_ne_bytes(record[at..at + 4].try_into().unwrap()) as usize;
+    assert_eq!((number(12), number(16)), (frame.len(), expect));
+    assert_eq!(record[HEADER..HEADER + expect], frame[..expect]);
+    let after = kernel.counters();
+    let cut = frame.len() - expect;
+    assert_eq!(after.truncated - before.truncated, u64::from(cut > 0));
+    assert_eq!(after.truncated_bytes - before.truncated_bytes, cut as u64);
+}
+
+#[test]
+fn the_snaplen_cuts_payload_and_never_headers() {
+    let payload: Vec<u8> = (0..1000u32).map(|number| number as u8).collect();
+    let plain = Ipv4Extra::default();
+    let with_options = Ipv4Extra { options: OPTIONS, ..plain };
+    let fragment = Ipv4Extra { fragment: 0x0010, ..plain };
+    let segment = tcp(6379, 1, &[], &payload);
+    let long_segment = tcp(6379, 1, OPTIONS, &payload);
+    for snaplen in [0, 1, 10, 128, 500, 900, 4096, u32::MAX] {
+        let kernel = &mut Kernel::new("", snaplen);
+        for (frame, headers) in [
+            (ethernet(IPV4, &ipv4(TCP, plain, &segment)), 54),
+            (ethernet(IPV4, &ipv4(TCP, plain, &long_segment)), 94),
+            (ethernet(IPV4, &ipv4(TCP, with_options, &long_segment)), 134),
+            (ethernet(VLAN, &vlan(1, IPV4, &ipv4(TCP, plain, &segment))), 58),
+            (ethernet(IPV4, &ipv4(UDP, plain, &udp(6379, 1, &payload))), 42),
+            (ethernet(IPV6, &ipv6(TCP, &segment)), 74),
+            (ethernet(IPV6, &ipv6(0, &extension(TCP, 3, &segment))), 98),
+            (ethernet(IPV4, &ipv4(TCP, fragment, &payload)), 34),
+            (ethernet(0x0806, &payload), 64),
+            (ethernet(IPV4, &ipv4(1, plain, &payload)), 98),
+        ] {
+            check_cut(kernel, &frame, frame.len().min(headers + snaplen as usize));
+        }
+    }
+}
+
+#[test]
+fn the_verifier_takes_the_programs_with_every_setting() {
+    for snaplen in [0, 1, 2, 3, 7, 10, 41, 128, 255, 256, 1399, 4096, 16_384, 65_535, 200_001] {
+        for filter in ["", "tcp port 6379"] {
+            let mut kernel = Kernel::new(filter, snaplen);
+            for link in [LinkType::Ethernet, LinkType::RawIp] {
+                for hook in [Hook::Ingress, Hook::Egress] {
+                    let loaded = kernel.programs.program(link, hook);
+                    assert!(loaded.is_ok(), "snaplen {snaplen}, {filter:?}: {:?}", loaded.err());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_size_fits_its_record() {
+    let mut kernel = Kernel::new("", u32::MAX);
+    let borders = [92, 156, 252, 508, 1020, 1532, 2204].into_iter().flat_map(|at| [at, at + 1]);
+    for len in (14..3400).step_by(7).chain(borders) {
+        let frame: Vec<u8> = (0..len).map(|number| (number % 251) as u8).collect();
+        let records = kernel.run(LinkType::Ethernet, Hook::Ingress, &frame);
+        let [record] = records.as_slice() else { panic!("one record for {len}") };
+        assert_eq!(record[HEADER..HEADER + len], frame);
+        assert!(record.len() <= HEADER + 16 + 2 * len.max(48), "{} for {len}", record.len());
+    }
+    assert_eq!(kernel.counters().truncated, 0);
+}
+
+#[test]
+fn a_full_ring_is_counted_and_recovers() {
+    let frame = ethernet(IPV4, &ipv4(TCP, Ipv4Extra::default(), &tcp(1, 2, &[], &[7; 1000])));
+    let mut kernel = Kernel::with_ring("", u32::MAX, 4096);
+    let program = kernel.programs.program(LinkType::Ethernet, Hook::Ingress).unwrap();
+    let options = TestRunOptions { data_in: Some(&frame), repeat: 10, ..TestRunOptions::default() };
+    program.test_run(options).unwrap();
+    let counters = kernel.counters();
+    assert_eq!((counters.matched, counters.captured, counters.ring_full), (10, 2, 8));
+    assert_eq!(kernel.records().len(), 2);
+    assert_eq!(kernel.run(LinkType::Ethernet, Hook::Ingress, &frame).len(), 1);
+    assert_eq!(kernel.counters().ring_full, 8);
+}

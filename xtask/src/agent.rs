@@ -1,0 +1,67 @@
+//! Builds the agent and finds the binary, wherever the target folder is.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::workspace::Workspace;
+
+/// Builds the agent in release mode, and returns the path of the binary.
+pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let mut child = Command::new(&workspace.cargo)
+        .current_dir(&workspace.root)
+        .args(["build", "--release", "--package", "tcpkit", "--bin", "tcpkit"])
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{} cannot be started", workspace.cargo))?;
+    let stdout = child.stdout.take().context("cargo's output is not there")?;
+    let mut binary = None;
+    for line in BufReader::new(stdout).lines() {
+        binary = executable(&line?, "tcpkit").or(binary);
+    }
+    if !child.wait()?.success() {
+        bail!("the agent was not built: type `cargo build --release` to see why");
+    }
+    binary.context("cargo did not say where the agent is: type `cargo build --release --verbose`")
+}
+
+/// The path of the executable, if cargo's message says that the binary `name` is ready.
+fn executable(message: &str, name: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_binary = message.pointer("/target/kind/0")?.as_str()? == "bin";
+    let is_named = message.pointer("/target/name")?.as_str()? == name;
+    let path = message.pointer("/executable")?.as_str()?;
+    (is_binary && is_named).then(|| PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(message: &str, expect: Option<&str>) {
+        assert_eq!(executable(message, "tcpkit"), expect.map(PathBuf::from));
+    }
+
+    #[test]
+    fn only_the_named_binary_counts() {
+        let message = |kind: &str, name: &str, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"{name}"}},
+                    "executable":{executable}}}"#
+            )
+        };
+        check(&message("bin", "tcpkit", "\"/t/release/tcpkit\""), Some("/t/release/tcpkit"));
+        check(&message("lib", "tcpkit", "null"), None);
+        check(&message("custom-build", "tcpkit", "\"/t/build\""), None);
+        check(&message("bin", "xtask", "\"/t/debug/xtask\""), None);
+        check(r#"{"reason":"build-finished","success":true}"#, None);
+        check("not json", None);
+    }
+}

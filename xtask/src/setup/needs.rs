@@ -1,0 +1,142 @@
+//! What building, testing, showing and checking need, and whether it is there.
+
+use std::{fmt, path::Path};
+
+use anyhow::{Result, bail};
+use xshell::cmd;
+
+use super::{Purpose, ebpf, steps::Steps};
+use crate::{
+    host,
+    toolchain::{self, EbpfToolchain, MissingTools},
+    workspace::Workspace,
+};
+
+/// Libraries that the build links: a header of it, and Debian's package. The next one is
+/// `("pcap/pcap.h", "libpcap-dev")`, once filters are compiled with it.
+const LIBRARIES: &[(&str, &str)] = &[];
+
+/// Where headers are looked for.
+const INCLUDE_FOLDERS: [&str; 2] = ["/usr/include", "/usr/local/include"];
+
+/// A program, Debian's package of it, and what it is needed for.
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    purposes: &'static [Purpose],
+}
+
+const PROGRAMS: &[Program] = &[
+    Program { name: "ip", package: "iproute2", purposes: &[Purpose::Test, Purpose::Demo] },
+    Program { name: "tc", package: "iproute2", purposes: &[Purpose::Test, Purpose::Demo] },
+    Program {
+        name: "redis-server",
+        package: "redis-server",
+        purposes: &[Purpose::Test, Purpose::Demo],
+    },
+    Program { name: "redis-cli", package: "redis-tools", purposes: &[Purpose::Test] },
+    Program { name: "redis-benchmark", package: "redis-tools", purposes: &[Purpose::Test] },
+    Program { name: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test] },
+    Program { name: "tshark", package: "tshark", purposes: &[Purpose::Test] },
+    // cargo-fuzz compiles libFuzzer's C++.
+    Program { name: "c++", package: "g++", purposes: &[Purpose::Test] },
+];
+
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// What is not there.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    /// What is missed, and Debian's package of it.
+    packages: Vec<(&'static str, &'static str)>,
+    ebpf: Option<MissingTools>,
+    cargo_fuzz: bool,
+    /// Parts of rustup's toolchain.
+    components: Vec<&'static str>,
+    /// The eBPF toolchain that has no clippy.
+    ebpf_clippy: Option<EbpfToolchain>,
+}
+
+impl Missing {
+    /// Looks for everything that `purpose` needs.
+    pub(super) fn look(workspace: &Workspace, purpose: Purpose) -> Self {
+        let libraries = LIBRARIES.iter().filter(|(header, _)| !has_header(header)).copied();
+        let programs = PROGRAMS
+            .iter()
+            .filter(|it| it.purposes.contains(&purpose))
+            .filter(|it| host::find_program(it.name).is_none())
+            .map(|it| (it.name, it.package));
+        let mut missing = Self { packages: libraries.chain(programs).collect(), ..Self::default() };
+        let found = toolchain::find();
+        missing.cargo_fuzz = purpose == Purpose::Test && host::find_program("cargo-fuzz").is_none();
+        if purpose == Purpose::Check {
+            let has = |name: &str| {
+                let cargo = &workspace.cargo;
+                let command = cmd!(workspace.shell, "{cargo} {name} --version");
+                command.quiet().ignore_stdout().ignore_stderr().run().is_ok()
+            };
+            let components = [("fmt", "rustfmt"), ("clippy", "clippy")];
+            missing.components =
+                components.iter().filter(|(name, _)| !has(name)).map(|it| it.1).collect();
+            missing.ebpf_clippy =
+                found.clone().ok().filter(|it| !ebpf::clippy_driver(it).is_file());
+        }
+        missing.ebpf = found.err();
+        missing
+    }
+
+    /// Installs all of it.
+    pub(super) fn install(&self, steps: &Steps<'_>) -> Result<()> {
+        let mut packages: Vec<_> = self.packages.iter().map(|(_, package)| *package).collect();
+        packages.sort_unstable();
+        packages.dedup();
+        match &steps.apt {
+            _ if packages.is_empty() => {}
+            Some(apt) => apt.install(steps, &packages)?,
+            None if steps.print_only() => {
+                println!("# with this system's package manager, install what Debian calls:");
+                println!("# {}", packages.join(", "));
+            }
+            None => bail!(
+                "there is no apt-get here: install what Debian calls {} with this system's package \
+                 manager, then type the command again",
+                packages.join(", ")
+            ),
+        }
+        let (shell, cargo) = (steps.shell, steps.cargo);
+        if !self.components.is_empty() {
+            let components = &self.components;
+            let command = cmd!(shell, "rustup component add {components...}");
+            steps.step(&format!("install {}", components.join(", ")), &command)?;
+        }
+        if let Some(missing) = &self.ebpf {
+            ebpf::install(steps, missing)?;
+        }
+        if let Some(toolchain) = &self.ebpf_clippy {
+            ebpf::install_clippy(steps, toolchain)?;
+        }
+        if self.cargo_fuzz {
+            let command = cmd!(shell, "{cargo} install cargo-fuzz --version {CARGO_FUZZ} --locked");
+            steps.step("compile and install cargo-fuzz (a minute or two)", &command)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<_> = self.packages.iter().map(|(name, _)| *name).collect();
+        if let Some(missing) = &self.ebpf {
+            names.extend(missing.compiler.then_some("a Rust compiler for eBPF"));
+            names.extend(missing.linker.then_some("bpf-linker"));
+        }
+        names.extend(self.cargo_fuzz.then_some("cargo-fuzz"));
+        names.extend(&self.components);
+        names.extend(self.ebpf_clippy.as_ref().map(|_| "clippy for eBPF"));
+        f.write_str(&names.join(", "))
+    }
+}
+
+fn has_header(header: &str) -> bool {
+    INCLUDE_FOLDERS.iter().any(|folder| Path::new(folder).join(header).is_file())
+}
