@@ -17,6 +17,7 @@ mod request;
 mod secrets;
 mod shape;
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests;
 
 use self::{link::Link, reply::Replies, request::Requests};

@@ -6,6 +6,7 @@ use crate::protocol::text::Text;
 ///
 /// It is put in double quotes where redis-cli would otherwise read something else (`sdssplitargs`
 /// in sds.c): empty, with white space or quotes in it, or with bytes that only an escape can show.
+#[inline]
 pub(super) fn argument(text: &mut Text, bytes: &[u8], whole: bool) {
     if text.is_full() {
         return;
@@ -54,6 +55,7 @@ fn push_run(text: &mut Text, bytes: &[u8]) {
 }
 
 /// Appends printable ASCII in as few pieces as the bound allows.
+#[inline]
 fn push_ascii(text: &mut Text, bytes: &[u8]) {
     let Ok(ascii) = std::str::from_utf8(bytes) else { return };
     // Beyond the bound, text is cut character by character: leave only a few to that.

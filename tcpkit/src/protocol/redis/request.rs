@@ -201,6 +201,15 @@ impl Requests {
     #[inline]
     fn body(&mut self, partial: &mut Partial, cursor: &mut Cursor<'_>) -> Option<Pause> {
         let building = &mut partial.building;
+        if partial.prefix.is_empty()
+            && self.count < building.draft.text.room() as u64
+            && let Some(value) = cursor.take(self.count)
+        {
+            // The usual case: all of it is there, and fits.
+            building.argument(value, true, None);
+            self.phase = Phase::Cr;
+            return None;
+        }
         let wants = building.wants();
         if partial.prefix.is_empty()
             && let Some(value) = cursor.take(self.count)
