@@ -240,10 +240,11 @@ impl<H: Hints> Shared<H> {
         if flow.state.role.is_some_and(|role| role.client != client) {
             self.ledger.flows.roles_corrected += 1;
         }
-        flow.state.role = Some(Role { client, certainty: Certainty::Handshake });
-        if flow.state.conversation.is_none() {
-            self.ledger.flows.from_handshake += 1;
+        match (flow.state.role, flow.state.conversation.take()) {
+            (Some(role), Some(mut talk)) => talk.abandon(&mut self.context(&flow.key, role, emit)),
+            _ => self.ledger.flows.from_handshake += 1,
         }
+        flow.state.role = Some(Role { client, certainty: Certainty::Handshake });
         flow.state.conversation = Some(Box::new(Conversation::from_handshake(self.protocol)));
     }
 
@@ -255,7 +256,7 @@ impl<H: Hints> Shared<H> {
         event: &StreamEvent<'_>,
         emit: &mut Emit<'_>,
     ) {
-        let role = self.role(key, state, side, event);
+        let role = self.role(key, state, side, event, emit);
         let direction = if side == role.client { Direction::Request } else { Direction::Response };
         let bytes = match *event {
             StreamEvent::Data(chunk) => u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX),
@@ -283,24 +284,16 @@ impl<H: Hints> Shared<H> {
         state: &mut State,
         side: Side,
         event: &StreamEvent<'_>,
+        emit: &mut Emit<'_>,
     ) -> Role {
-        let evidence = |probe: Probe| match probe {
-            Probe::Request => Evidence::FromClient(side),
-            Probe::Response => Evidence::FromServer(side),
-            Probe::Either | Probe::Unsure | Probe::No => Evidence::None,
-        };
-        let probe = |event: &StreamEvent<'_>| match event {
-            StreamEvent::Data(chunk) => (self.protocol.probe)(chunk.bytes),
-            StreamEvent::Gap { .. } | StreamEvent::End => Probe::No,
-        };
         match state.role {
             Some(role) if role.certainty != Certainty::Guess => role,
             Some(role) => {
-                let proven = state.conversation.as_ref().is_some_and(|talk| talk.is_proven());
-                if proven {
+                // What is being read makes sense as it is.
+                if state.conversation.as_ref().is_some_and(|talk| talk.is_reading()) {
                     return role;
                 }
-                let client = match evidence(probe(event)) {
+                let client = match self.evidence(side, event) {
                     Evidence::FromClient(side) => side,
                     Evidence::FromServer(side) => side.peer(),
                     Evidence::None => role.client,
@@ -309,18 +302,31 @@ impl<H: Hints> Shared<H> {
                     return role;
                 }
                 self.ledger.flows.roles_corrected += 1;
+                if let Some(mut conversation) = state.conversation.take() {
+                    conversation.abandon(&mut self.context(key, role, emit));
+                }
                 let role = Role { client, ..role };
                 state.role = Some(role);
                 state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
                 role
             }
             None => {
-                let role = role::infer(key, evidence(probe(event)), &self.hints);
+                let role = role::infer(key, self.evidence(side, event), &self.hints);
                 state.role = Some(role);
                 self.ledger.flows.midstream += 1;
                 state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
                 role
             }
+        }
+    }
+
+    /// What bytes say of who sent them.
+    fn evidence(&self, side: Side, event: &StreamEvent<'_>) -> Evidence {
+        let StreamEvent::Data(chunk) = event else { return Evidence::None };
+        match (self.protocol.probe)(chunk.bytes) {
+            Probe::Request => Evidence::FromClient(side),
+            Probe::Response => Evidence::FromServer(side),
+            Probe::Either | Probe::Unsure | Probe::No => Evidence::None,
         }
     }
 
@@ -404,3 +410,6 @@ impl Hints for UsualPorts {
         self.0.ports.contains(&port)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,5 +18,7 @@ pub mod packet;
 pub mod pipeline;
 pub mod protocol;
 pub mod run;
+#[cfg(test)]
+mod simulation;
 pub mod sink;
 pub mod transaction;

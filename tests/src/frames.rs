@@ -1,5 +1,12 @@
 //! Frames made by hand, header by header.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
 /// The EtherType of IPv4.
 pub const IPV4: u16 = 0x0800;
 /// The EtherType of IPv6.
@@ -94,7 +101,7 @@ pub fn authentication(next: u8, words: u8, payload: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn fragment(next: u8, offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
     let mut header = vec![next, 0];
-    header.extend((offset << 3 | u16::from(more)).to_be_bytes());
+    header.extend(((offset << 3) | u16::from(more)).to_be_bytes());
     header.extend([0, 0, 0, 9]);
     header.extend(payload);
     header
@@ -105,7 +112,7 @@ pub fn fragment(next: u8, offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
 pub fn tcp(source: u16, destination: u16, options: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut segment = source.to_be_bytes().to_vec();
     segment.extend(destination.to_be_bytes());
-    segment.extend([0, 0, 0, 1, 0, 0, 0, 2, ((20 + options.len()) / 4 << 4) as u8, 0x18]);
+    segment.extend([0, 0, 0, 1, 0, 0, 0, 2, (((20 + options.len()) / 4) << 4) as u8, 0x18]);
     segment.extend([0xff, 0xff, 0, 0, 0, 0]);
     segment.extend(options);
     segment.extend(payload);

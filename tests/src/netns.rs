@@ -1,5 +1,12 @@
 //! Network namespaces that are gone when a test ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
 use std::{
     fs::File,
     process::Command,

@@ -1,5 +1,11 @@
 //! Packets sent and received as raw bytes: packet sockets and tun devices.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
 #![expect(unsafe_code, reason = "interfaces of the kernel that have no safe wrapper")]
 
 use std::{

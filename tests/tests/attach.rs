@@ -1,11 +1,19 @@
 //! The programs on real interfaces: what they see there, and that nobody else notices them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     ops::ControlFlow,
     os::fd::AsFd,
     process::{Command, Stdio},
+    sync::Mutex,
 };
 
 use aya::programs::{SchedClassifier, TcAttachType, links::LinkOrder, tc::TcAttachOptions};
@@ -315,6 +323,48 @@ fn an_unknown_interface_is_named_beside_the_known() {
         error.err().unwrap().to_string()
     });
     assert!(error.starts_with("no interface 'eth7'; there are: lo"), "{error}");
+}
+
+/// Keeps what is logged.
+struct Messages(Mutex<Vec<String>>);
+
+impl log::Log for Messages {
+    fn enabled(&self, _metadata: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn the_programs_debug_messages_come_to_the_log() {
+    static MESSAGES: Messages = Messages(Mutex::new(Vec::new()));
+    log::set_logger(&MESSAGES).unwrap();
+    log::set_max_level(log::LevelFilter::Debug);
+    let (left, right) = Netns::pair();
+    let filter = filter("tcp port 2");
+    let mut source = right.run(|| {
+        LiveSource::open(&LiveConfig {
+            interfaces: vec!["veth0".to_owned()],
+            ring_bytes: 1 << 20,
+            snaplen: 0,
+            filter: &filter,
+            debug: true,
+            attach: AttachMode::Auto,
+        })
+        .unwrap()
+    });
+    send(&left, 1);
+    let index = source.interfaces()[0].index;
+    let expect = format!("matched: 55 bytes on interface {index}, payload at 54, cut 1");
+    eventually("a debug message", || {
+        source.read(&mut |_frame| ControlFlow::Continue(())).unwrap();
+        MESSAGES.0.lock().unwrap().contains(&expect)
+    });
 }
 
 #[test]

@@ -1,5 +1,12 @@
 //! The eBPF programs on hand-made frames: what they select, copy and count.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
 use std::{ops::ControlFlow, os::fd::AsFd};
 
 use aya::programs::{TestRun, TestRunOptions};

@@ -176,8 +176,11 @@ fn missing_in(status: &str) -> String {
         [("CAP_BPF", CAP_BPF), ("CAP_NET_ADMIN", CAP_NET_ADMIN), ("CAP_PERFMON", CAP_PERFMON)];
     let missing: Vec<&str> = needed
         .into_iter()
-        // Before 5.8 divided it, the right to use eBPF and perf was this one.
-        .filter(|&(_, bit)| !has(bit) && !(bit != CAP_NET_ADMIN && has(CAP_SYS_ADMIN)))
+        .filter(|&(_, bit)| {
+            // The other two were parted from this one in 5.8, and are still part of it.
+            let included = bit != CAP_NET_ADMIN && has(CAP_SYS_ADMIN);
+            !has(bit) && !included
+        })
         .map(|(name, _)| name)
         .collect();
     missing.join(", ")

@@ -6,6 +6,7 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
+mod cursor;
 pub mod fields;
 pub mod redis;
 pub mod scratch;

@@ -3,8 +3,8 @@
 //! The pairing is certain from a connection's first packet on. It is lost when bytes that the
 //! decoder needed are not known, when a response comes that no request waits for, or when a
 //! response was sent before its supposed request had been received. From then on everything is
-//! counted and nothing is paired, until the client takes a new turn with a request; what is paired
-//! after that is on [`Probation`].
+//! counted and nothing is paired, until the client takes a new turn with a request. What is paired
+//! after that is on [`Probation`], unless the client has shown that it waits for its responses.
 
 use super::{
     Emit, OpenPool, Quality,
@@ -19,6 +19,9 @@ use crate::{
     packet::Endpoint,
     protocol::{Decoder, Direction, Message, Protocol, Scratch},
 };
+
+/// How many turns in a row show that a client waits for its responses.
+const TRUSTED_TURNS: u8 = 16;
 
 /// Bounds of one conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +89,15 @@ pub struct Conversation {
     response: Stream,
     open: Option<Box<OpenQueue>>,
     probation: Option<Box<Probation>>,
+    /// How many turns in a row the client took only after everything before was answered.
+    clean_turns: u8,
+    /// What the client had received when it sent its latest bytes.
+    request_ack: Option<Seq>,
     sync: Sync,
     /// What transactions without flaws of their own are worth.
     level: Quality,
     /// Where the response stream has to go on after [`Self::try_resync`].
     expect_response: Option<Seq>,
-    /// The bytes made sense at least once.
-    proven: bool,
 }
 
 impl Conversation {
@@ -116,17 +121,18 @@ impl Conversation {
             response: Stream::default(),
             open: None,
             probation: None,
+            clean_turns: 0,
+            request_ack: None,
             sync,
             level,
             expect_response: None,
-            proven: false,
         }
     }
 
-    /// Whether a transaction was found, so that roles and protocol are right.
+    /// Whether the bytes of both directions are being read and paired.
     #[must_use]
-    pub fn is_proven(&self) -> bool {
-        self.proven
+    pub fn is_reading(&self) -> bool {
+        self.sync == Sync::Paired
     }
 
     /// Whether [`Self::tick`] has something to wait for.
@@ -166,12 +172,13 @@ impl Conversation {
             probation.note(chunk.time_ns);
         }
         if direction == Direction::Request {
+            self.note_turn(chunk);
             if self.sync != Sync::Paired && !self.try_resync(chunk, context) {
                 context.counts.unread_bytes += bytes;
                 return;
             }
-            if chunk.turn == Turn::New {
-                self.note_turn(context);
+            if chunk.turn == Turn::New && self.is_trusted() && self.is_at_rest() {
+                self.release(context);
             }
         } else {
             let expected = self.expect_response.take();
@@ -205,7 +212,7 @@ impl Conversation {
     }
 
     fn read(&mut self, direction: Direction, input: Input<'_, '_>, context: &mut Context<'_, '_>) {
-        let Self { decoder, request, response, open, probation, sync, proven, .. } = self;
+        let Self { decoder, request, response, open, probation, sync, .. } = self;
         let (protocol, level) = (self.protocol, self.level);
         let stream = match direction {
             Direction::Request => request,
@@ -228,10 +235,7 @@ impl Conversation {
             };
             let result = match direction {
                 Direction::Request => pairing.on_request(span, message),
-                Direction::Response => {
-                    *proven = true;
-                    pairing.on_response(span, message)
-                }
+                Direction::Response => pairing.on_response(span, message),
             };
             result.map_err(|reason| {
                 lost = Some(reason);
@@ -296,7 +300,10 @@ impl Conversation {
         match reason {
             Lost::Hidden => counts.losses_hidden += 1,
             Lost::Invalid => counts.losses_invalid += 1,
-            Lost::Orphan => counts.losses_orphan += 1,
+            Lost::Orphan => {
+                counts.losses_orphan += 1;
+                self.clean_turns = 0;
+            }
             Lost::Overflow => counts.losses_overflow += 1,
         }
         self.request.clear();
@@ -321,23 +328,38 @@ impl Conversation {
         self.response.clear();
         self.sync = Sync::Paired;
         self.expect_response = chunk.ack;
-        let mut probation = Box::<Probation>::default();
-        probation.note(chunk.time_ns);
-        self.probation = Some(probation);
+        if let Some(unproven) = self.probation.take() {
+            context.counts.unproven += u64::try_from(unproven.len()).unwrap_or(u64::MAX);
+        }
+        if !self.is_trusted() {
+            let mut probation = Box::<Probation>::default();
+            probation.note(chunk.time_ns);
+            self.probation = Some(probation);
+        }
         context.counts.resyncs += 1;
         true
     }
 
-    /// The client took a new turn: with nothing open that speaks for the pairing.
-    fn note_turn(&mut self, context: &mut Context<'_, '_>) {
-        if self.open.is_some() || !self.is_at_boundary() {
-            return;
+    /// Notes whether the client waits for its responses.
+    fn note_turn(&mut self, chunk: &Chunk<'_>) {
+        match chunk.turn {
+            Turn::New => self.clean_turns = self.clean_turns.saturating_add(1),
+            // More of one burst, unless responses came in between.
+            Turn::Running if self.request_ack != chunk.ack => self.clean_turns = 0,
+            Turn::Running | Turn::Unknown => {}
         }
-        if let Some(probation) = &mut self.probation
-            && probation.note_turn()
-        {
-            self.release(context);
-        }
+        self.request_ack = chunk.ack;
+    }
+
+    /// Whether the client is known to wait for its responses, so that nothing is under way when it
+    /// takes a new turn.
+    fn is_trusted(&self) -> bool {
+        self.clean_turns >= TRUSTED_TURNS
+    }
+
+    /// Whether nothing is under way, as far as the decoded messages say.
+    fn is_at_rest(&self) -> bool {
+        self.sync == Sync::Paired && self.open.is_none() && self.is_at_boundary()
     }
 
     fn is_at_boundary(&self) -> bool {
@@ -353,18 +375,21 @@ impl Conversation {
 
     /// Time passed: a connection that went quiet with nothing open has proven its pairing.
     pub fn tick(&mut self, now_ns: u64, context: &mut Context<'_, '_>) {
-        if self.sync == Sync::Paired
-            && self.open.is_none()
-            && self.is_at_boundary()
+        if self.is_at_rest()
             && self.probation.as_ref().is_some_and(|probation| probation.is_quiet(now_ns))
         {
             self.release(context);
         }
     }
 
+    /// The roles turned out to be wrong: nothing that was made of the bytes counts.
+    pub fn abandon(&mut self, context: &mut Context<'_, '_>) {
+        self.lose(Lost::Invalid, context);
+    }
+
     /// The connection ended or is forgotten.
     pub fn finish(&mut self, end: Ending, context: &mut Context<'_, '_>) {
-        if self.sync == Sync::Paired && self.open.is_none() && self.is_at_boundary() {
+        if self.is_at_rest() {
             self.release(context);
         }
         if let Some(probation) = self.probation.take() {

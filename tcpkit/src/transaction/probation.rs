@@ -2,9 +2,15 @@
 //!
 //! After attaching to an open connection, or after losing packets of one, requests may be under way
 //! that were not seen; their responses would be paired with the wrong requests. So what is paired
-//! after such a beginning is held until the connection proved it right: twice the client took a new
-//! turn while nothing was open, or the connection went quiet with nothing open. A response that no
-//! request waits for proves it wrong, and everything held is dropped.
+//! after such a beginning is held until the connection proved it right. A response that no request
+//! waits for proves it wrong, and everything held is dropped: that happens as soon as the server has
+//! answered all that was under way. What proves it right is that this could have happened often and
+//! did not: the client took many new turns while nothing was open, or the connection was quiet with
+//! nothing open, for longer than any request in question took.
+//!
+//! This biases towards silence. Nothing in TCP makes it certain for a client that does not wait for
+//! its responses; it would take a connection that never once is without requests under way at one
+//! of those moments, and yet looks at rest at all of them.
 
 use std::collections::VecDeque;
 
@@ -14,11 +20,11 @@ use crate::{
     protocol::{Fields, Status},
 };
 
-/// How many new turns with nothing open prove the pairing.
-const TURNS: u8 = 2;
+/// How long a quiet time with nothing open has to be at least to prove the pairing, in ns.
+const QUIET_NS: u64 = 30_000_000;
 
-/// How long a quiet time with nothing open proves the pairing, in ns.
-pub(super) const QUIET_NS: u64 = 30_000_000;
+/// … and how many times longer than the longest request that is held.
+const QUIET_FACTOR: u64 = 2;
 
 /// How many transactions are held at most; the oldest is dropped for one more.
 const MAX_HELD: usize = 256;
@@ -26,8 +32,8 @@ const MAX_HELD: usize = 256;
 /// What is held until the pairing is certain.
 #[derive(Debug, Default)]
 pub(super) struct Probation {
-    turns: u8,
     latest_ns: u64,
+    longest_ns: u64,
     held: VecDeque<HeldTransaction>,
 }
 
@@ -37,15 +43,10 @@ impl Probation {
         self.latest_ns = self.latest_ns.max(time_ns);
     }
 
-    /// Notes a new turn with nothing open; returns whether that was proof enough.
-    pub(super) fn note_turn(&mut self) -> bool {
-        self.turns = self.turns.saturating_add(1);
-        self.turns >= TURNS
-    }
-
     /// Whether the connection was quiet for long enough.
     pub(super) fn is_quiet(&self, now_ns: u64) -> bool {
-        now_ns.saturating_sub(self.latest_ns) >= QUIET_NS
+        let needed_ns = self.longest_ns.saturating_mul(QUIET_FACTOR).max(QUIET_NS);
+        now_ns.saturating_sub(self.latest_ns) >= needed_ns
     }
 
     /// Holds a transaction; returns how many were dropped for it.
@@ -54,6 +55,7 @@ impl Probation {
         if dropped > 0 {
             self.held.pop_front();
         }
+        self.longest_ns = self.longest_ns.max(transaction.timing.latency_ns());
         self.held.push_back(HeldTransaction::new(transaction));
         dropped
     }
