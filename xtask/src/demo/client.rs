@@ -15,7 +15,7 @@ const START: Duration = Duration::from_secs(5);
 /// The pause between two commands, so that people can read along.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A value that fills a slow cable for a tenth of a second, and that a server sends in one go.
+/// A value that fills a slow cable for some time, and that a server still sends in one go.
 const BIG: usize = 12_000;
 
 #[derive(clap::Args)]

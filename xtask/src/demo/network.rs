@@ -22,7 +22,7 @@ const NAMESPACES: &str = "/run/netns";
 const CLIENT_ADDRESS: &str = "198.18.0.1";
 pub(super) const SERVER_ADDRESS: &str = "198.18.0.2";
 
-/// What the server's end of the cable lets through: small answers pass at once, 12 KB take 100 ms.
+/// What the server's end of the cable lets through: small answers pass at once, 12 KB take about 70 ms.
 const SLOW_CABLE: [&str; 7] = ["tbf", "rate", "1mbit", "burst", "4kb", "latency", "2s"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
