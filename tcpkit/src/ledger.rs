@@ -80,6 +80,8 @@ pub struct MessageCounts {
     pub untimed: u64,
     /// Pairs that were not proven certain.
     pub unproven: u64,
+    /// Pairs that may still prove certain; 0 once a run is over.
+    pub on_probation: u64,
     /// Requests that nobody answers.
     pub requests_one_way: u64,
     /// Messages that servers pushed.
@@ -174,7 +176,7 @@ impl Ledger {
                     + m.requests_open,
             ),
             ("responses", m.responses, m.paired + m.responses_one_way + m.orphans),
-            ("pairs", m.paired, m.reported + m.untimed + m.unproven),
+            ("pairs", m.paired, m.reported + m.untimed + m.unproven + m.on_probation),
         ];
         if let Some(k) = &self.kernel {
             sums.push(("packets seen", k.seen, k.unparsed + k.refused + k.matched));
@@ -186,6 +188,19 @@ impl Ledger {
             ));
         }
         sums
+    }
+
+    /// The ledger of a run that goes on: what is not settled yet counts as open.
+    #[must_use]
+    pub fn running(mut self) -> Self {
+        let open = |sums: &[(&str, u64, u64)], name: &str| {
+            sums.iter().find(|sum| sum.0 == name).map_or(0, |sum| sum.1.saturating_sub(sum.2))
+        };
+        let sums = self.sums();
+        self.flows.open += open(&sums, "connections");
+        self.messages.requests_open += open(&sums, "requests");
+        self.messages.on_probation += open(&sums, "pairs");
+        self
     }
 
     /// Packets that were on the wire and should have been captured but were not.
@@ -295,7 +310,56 @@ impl fmt::Display for Ledger {
                 (m.unproven, "pairing not certain"),
             ],
         )?;
-        write!(f, "{:>12} printed", self.printed)
+        write!(f, "{:>12} printed", self.printed)?;
+        self.warnings(f)
+    }
+}
+
+impl Ledger {
+    /// What a reader of the lines has to know: what is missing from them, and what to do about it.
+    fn warnings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let m = &self.messages;
+        if self.lost_packets() > 0 {
+            write!(
+                f,
+                "\nLOST: {} packets did not reach the agent, so requests are missing above; a larger \
+                 -B or a smaller -s helps",
+                self.lost_packets()
+            )?;
+        }
+        if self.bytes.lost > 0 {
+            write!(
+                f,
+                "\nMISSING: {} bytes were sent in packets that were not captured; {} of them hid \
+                 where messages begin",
+                self.bytes.lost, m.hidden_by_loss_bytes
+            )?;
+        }
+        if m.hidden_by_snaplen_bytes > 0 {
+            write!(
+                f,
+                "\nNOT SEEN: {} bytes behind the snaplen hid where further messages begin; a larger \
+                 -s shows them (-s 0 is everything)",
+                m.hidden_by_snaplen_bytes
+            )?;
+        }
+        if m.unread_bytes > 0 {
+            write!(
+                f,
+                "\nNOT READ: {} bytes, while it was not certain where messages begin or which \
+                 response belongs to which request",
+                m.unread_bytes
+            )?;
+        }
+        if m.losses_invalid > 0 {
+            write!(
+                f,
+                "\nNOT DECODED: {} times bytes were not what the protocol allows; is it the right \
+                 -p for these ports?",
+                m.losses_invalid
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -310,4 +374,50 @@ fn line(f: &mut fmt::Formatter<'_>, what: &str, total: u64, parts: &[(u64, &str)
         }
     }
     writeln!(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        Ledger {
+            kernel: Some(Counters {
+                seen: 12,
+                refused: 2,
+                matched: 10,
+                captured: 7,
+                ring_full: 3,
+                ..Counters::default()
+            }),
+            packets: PacketCounts { received: 7, in_order: 4, empty: 3, ..PacketCounts::default() },
+            messages: MessageCounts {
+                requests: 3,
+                responses: 1,
+                paired: 1,
+                reported: 1,
+                ..MessageCounts::default()
+            },
+            ..Ledger::default()
+        }
+    }
+
+    #[test]
+    fn losses_are_said_in_a_line_of_their_own() {
+        let text = ledger().to_string();
+        assert!(text.contains("\nLOST: 3 packets"), "{text}");
+        assert!(text.contains("10 packets matched: 7 captured, 3 lost: ring full"), "{text}");
+        let whole = Ledger { kernel: None, ..ledger() }.to_string();
+        assert!(!whole.contains("LOST"), "{whole}");
+    }
+
+    #[test]
+    fn sums_that_do_not_hold_are_found() {
+        let broken: Vec<_> =
+            ledger().sums().into_iter().filter(|(_, one, other)| one != other).collect();
+        assert_eq!(broken, [("requests", 3, 1)]);
+        let running = ledger().running();
+        assert_eq!(running.messages.requests_open, 2);
+        assert!(running.sums().iter().all(|(_, one, other)| one == other));
+    }
 }

@@ -115,7 +115,7 @@ pub fn run<H: Hints>(
     let mut ending = Ok(());
     while !control.is_stopping() && !output.is_done() {
         if control.report.swap(false, Ordering::Relaxed) {
-            on_report(&ledger(source, engine, output));
+            on_report(&ledger(source, engine, output).running());
         }
         match step(source, engine, output, Some(control)) {
             Ok(Progress::Busy) => {
