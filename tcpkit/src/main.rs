@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use log::LevelFilter;
-use tcpkit::{cli::Cli, run::run};
+use tcpkit::{cli::Cli, filter::FilterError, run::run};
+
+/// The exit code for a command line that makes no sense; clap's own.
+const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -19,7 +22,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tcpkit: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<FilterError>() { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
 }
