@@ -269,6 +269,13 @@ impl Link {
         (self.in_multi, self.multi_subscribes, self.multi_extra) = (false, false, 0);
     }
 
+    /// Notes a reply to a connection that is not watchful.
+    #[inline]
+    pub(super) fn ordinary_reply(&mut self) -> Correlation {
+        self.replies = self.replies.wrapping_add(1);
+        Correlation::Ordered
+    }
+
     /// Notes a complete reply and says how it finds its request.
     #[inline]
     pub(super) fn reply(&mut self, reply: &Reply) -> Correlation {

@@ -6,6 +6,7 @@
 
 mod building;
 mod commands;
+mod fast;
 mod inline;
 mod line;
 mod link;

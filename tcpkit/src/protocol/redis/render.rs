@@ -71,7 +71,7 @@ fn push_ascii(text: &mut Text, bytes: &[u8]) {
 
 /// Whether the bytes show as themselves without quotes.
 #[inline]
-fn is_plain(bytes: &[u8]) -> bool {
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
     // No early exit, so that this becomes a few vector instructions.
     let plain = bytes.iter().fold(true, |plain, &byte| {
         plain & (0x21..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\'')

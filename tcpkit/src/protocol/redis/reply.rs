@@ -4,7 +4,7 @@
 //! its own. Only streamed aggregates, whose end is a mark, put what is outside of them aside.
 
 use super::{
-    invalid,
+    fast, invalid,
     line::{self, Count, Line},
     link::{Link, Reply, Shape},
     outline::{self, Outline},
@@ -86,6 +86,13 @@ impl Replies {
         scratch: &'s mut Scratch,
     ) -> Step<'s> {
         if self.phase == Phase::Start {
+            if !link.is_watchful()
+                && !scratch.options().fields
+                && let Some(len) = fast::reply(input)
+            {
+                let message = scratch.bare(link.ordinary_reply(), Status::Ok);
+                return Step::Consumed { len, message: Some(message) };
+            }
             match input.first() {
                 None => return Step::NeedMore { at_least: 1 },
                 // The response to SYNC has no line of its own: newlines while the master is busy,

@@ -2,10 +2,11 @@
 
 use super::{
     building::Building,
+    fast,
     inline::{self, MAX_INLINE},
     invalid,
     line::{self, Count},
-    link::Link,
+    link::{Effect, Link},
 };
 use crate::protocol::{Scratch, Status, Step, cursor::Cursor};
 
@@ -74,6 +75,21 @@ impl Requests {
         link: &mut Link,
         scratch: &'s mut Scratch,
     ) -> Step<'s> {
+        if self.partial.is_none()
+            && !scratch.options().fields
+            && let Some(request) = fast::request(input, scratch.options().max_text)
+        {
+            let mut draft = scratch.draft();
+            draft.operation.push_str(request.command.name);
+            draft.text.push_str(request.text());
+            return match link.request(Effect::Of(request.command.role), request.args) {
+                Ok(correlation) => Step::Consumed {
+                    len: request.len,
+                    message: Some(scratch.finish(draft, correlation, Status::Ok)),
+                },
+                Err(reason) => invalid(reason),
+            };
+        }
         let mut cursor = Cursor::new(input);
         if let Some(mut partial) = self.partial.take() {
             let pause = self.run(&mut partial, &mut cursor);

@@ -115,7 +115,9 @@ impl Driver {
             }
         }
         self.pending[side].drain(..at);
-        self.held = self.held.max(self.pending[side].len());
+        if self.broken.is_none() {
+            self.held = self.held.max(self.pending[side].len());
+        }
     }
 
     /// Loses bytes; says whether the decoder still knows where it is.
