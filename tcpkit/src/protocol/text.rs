@@ -12,6 +12,8 @@ pub struct Text {
     text: String,
     max: usize,
     cut: bool,
+    /// Where the escape begins that has to go as a whole when the text is cut.
+    straddling: Option<usize>,
 }
 
 impl Text {
@@ -20,6 +22,7 @@ impl Text {
         self.text.clear();
         self.max = max;
         self.cut = false;
+        self.straddling = None;
     }
 
     /// The text so far.
@@ -109,12 +112,18 @@ impl Text {
         if self.cut {
             return;
         }
+        let keep = self.max.checked_sub(CUT.len());
         if piece.len() <= self.room() {
+            let begin = self.text.len();
             self.text.push_str(piece);
+            if keep.is_some_and(|keep| begin < keep && keep < self.text.len()) {
+                self.straddling = Some(begin);
+            }
             return;
         }
         self.cut = true;
-        if let Some(keep) = self.max.checked_sub(CUT.len()) {
+        if let Some(keep) = keep {
+            let keep = self.straddling.unwrap_or(keep);
             while self.text.len() > keep {
                 self.text.pop();
             }
