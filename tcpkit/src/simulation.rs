@@ -97,6 +97,16 @@ impl Connection {
         self
     }
 
+    /// The client asks while the server, which has not received that yet, answers something else.
+    pub(crate) fn cross(mut self, request: impl AsRef<[u8]>, answer: impl AsRef<[u8]>) -> Self {
+        let received = self.next[0];
+        self.send_all(From::Client, request.as_ref());
+        let sent = std::mem::replace(&mut self.next[0], received);
+        self.send_all(From::Server, answer.as_ref());
+        self.next[0] = sent;
+        self
+    }
+
     /// Both ends say goodbye.
     pub(crate) fn close(mut self) -> Self {
         self.send(From::Client, "FA", &[]);
