@@ -8,11 +8,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tcpkit::{
-    flow::{
-        Assembler, Side, StreamEvent, Verdict,
-        assembler::Arrival,
-        seq::Seq,
-    },
+    flow::{Assembler, Side, StreamEvent, Verdict, assembler::Arrival, seq::Seq},
     packet::{Payload, TcpFlags, TcpHeader},
 };
 

@@ -53,8 +53,8 @@ impl Machine {
     fn run(&mut self, mut program: &[u8]) {
         while let Some((&instruction, rest)) = program.split_first() {
             program = rest;
-            let direction = [Direction::Request, Direction::Response]
-                [usize::from(instruction >> 5 & 1)];
+            let direction =
+                [Direction::Request, Direction::Response][usize::from(instruction >> 5 & 1)];
             let amount = usize::from(instruction & 0x1f);
             let goes_on = match instruction >> 6 {
                 0 => {
@@ -79,7 +79,8 @@ impl Machine {
 
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> bool {
         let stream = &mut self.streams[direction as usize];
-        let skipped = usize::try_from(stream.skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
+        let skipped =
+            usize::try_from(stream.skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
         stream.skip -= skipped as u64;
         stream.pending.extend_from_slice(&bytes[skipped..]);
         stream.skip > 0 || stream.pending.len() < stream.want || self.decode(direction)
