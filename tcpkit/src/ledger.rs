@@ -123,7 +123,8 @@ pub struct Ledger {
     pub kernel: Option<Counters>,
     /// Records from the kernel that could not be read.
     pub bad_records: u64,
-    /// Records that were in the ring when the run ended.
+    /// Frames that nobody read: captured while the programs were attached or taken off, or after the
+    /// last line.
     pub unread: u64,
     /// Packets in user space.
     pub packets: PacketCounts,
@@ -234,6 +235,16 @@ impl fmt::Display for Ledger {
                     (k.copy_failed, "lost: not copied"),
                 ],
             )?;
+            line(
+                f,
+                "packets captured",
+                k.captured,
+                &[
+                    (p.received, "received"),
+                    (self.unread, "before the start or after the end"),
+                    (self.bad_records, "lost: not readable"),
+                ],
+            )?;
             if k.truncated > 0 {
                 line(f, "packets truncated", k.truncated, &[(k.truncated_bytes, "bytes cut off")])?;
             }
@@ -308,6 +319,7 @@ impl fmt::Display for Ledger {
                 (m.reported, "measured"),
                 (m.untimed, "not measurable"),
                 (m.unproven, "pairing not certain"),
+                (m.on_probation, "pairing not certain yet"),
             ],
         )?;
         write!(f, "{:>12} printed", self.printed)?;

@@ -141,7 +141,8 @@ pub fn run<H: Hints>(
     };
     engine.finish(&mut |transaction| output.take(transaction));
     output.flush();
-    let ledger = Ledger { unread, ..ledger(source, engine, output) };
+    let mut ledger = ledger(source, engine, output);
+    ledger.unread += unread;
     ending?;
     match output.error.take() {
         Some(error) => Err(error.into()),
@@ -198,6 +199,7 @@ fn ledger<H: Hints>(source: &dyn Source, engine: &Engine<H>, output: &Output) ->
     let mut ledger = *engine.ledger();
     ledger.printed = output.printed;
     ledger.bad_records = source.bad_records();
+    ledger.unread = source.outside();
     match source.kernel_counters() {
         Ok(counters) => ledger.kernel = counters,
         Err(error) => log::warn!("the kernel's counters are missing from the ledger: {error}"),

@@ -95,8 +95,14 @@ pub struct LiveSource {
     clock: WallClock,
     interfaces: Vec<Interface>,
     drained: bool,
-    /// When the programs were taken off, in ns on the monotonic clock.
+    /// From when on all programs were attached, in ns on the monotonic clock.
+    started_ns: u64,
+    /// When the first of the programs was about to be taken off.
     stopped_ns: Option<u64>,
+    /// When the last of them was.
+    unloaded_ns: Option<u64>,
+    /// Frames from before and after.
+    outside: u64,
     records: u64,
     rejected: u64,
 }
@@ -146,7 +152,10 @@ impl LiveSource {
             clock: WallClock::new(),
             interfaces: attached,
             drained: false,
+            started_ns: monotonic_ns(),
             stopped_ns: None,
+            unloaded_ns: None,
+            outside: 0,
             records: 0,
             rejected: 0,
         })
@@ -160,10 +169,10 @@ impl LiveSource {
 
     /// Whether the programs were taken off and everything they captured was read.
     fn is_finished(&self, now_ns: u64) -> Result<bool, CaptureError> {
-        let Some(stopped_ns) = self.stopped_ns else { return Ok(false) };
+        let Some(unloaded_ns) = self.unloaded_ns else { return Ok(false) };
         // A program may still have been running on another CPU when it was taken off.
         Ok(self.records >= self.programs.counters()?.captured
-            || now_ns.saturating_sub(stopped_ns) >= LINGER_NS)
+            || now_ns.saturating_sub(unloaded_ns) >= LINGER_NS)
     }
 
     /// Waits until the kernel wakes the agent or [`POLL_MS`] are over.
@@ -190,11 +199,19 @@ impl Source for LiveSource {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
+        // It takes a while to attach all programs and to take them off; meanwhile only some of the
+        // directions are seen, which would look like loss.
+        let whole = self.started_ns..=self.stopped_ns.unwrap_or(u64::MAX);
         let (records, rejected) = (&mut self.records, &mut self.rejected);
+        let outside = &mut self.outside;
         let drained = self.ring.drain(BATCH_BYTES, |record| {
             *records += 1;
             match parse(record) {
-                Some(frame) => on_frame(frame),
+                Some(frame) if whole.contains(&frame.time_ns) => on_frame(frame),
+                Some(_) => {
+                    *outside += 1;
+                    ControlFlow::Continue(())
+                }
                 None => {
                     *rejected += 1;
                     ControlFlow::Continue(())
@@ -214,15 +231,20 @@ impl Source for LiveSource {
     }
 
     fn stop(&mut self) -> Result<(), CaptureError> {
+        self.stopped_ns = Some(monotonic_ns());
         self.programs.unload();
         self.guardian = None;
-        self.stopped_ns = Some(monotonic_ns());
+        self.unloaded_ns = Some(monotonic_ns());
         Ok(())
     }
 
     /// Always 0 unless there is a bug; the kernel counted them as captured.
     fn bad_records(&self) -> u64 {
         self.rejected
+    }
+
+    fn outside(&self) -> u64 {
+        self.outside
     }
 
     fn wall_offset_ns(&self) -> i64 {

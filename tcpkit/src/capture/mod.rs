@@ -95,6 +95,12 @@ pub trait Source {
         0
     }
 
+    /// Frames that were captured while only a part of the traffic could be, at the beginning and the
+    /// end, and that were not handed over.
+    fn outside(&self) -> u64 {
+        0
+    }
+
     /// What to add to a frame's time to get nanoseconds since the Unix epoch.
     fn wall_offset_ns(&self) -> i64;
 
