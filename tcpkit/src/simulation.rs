@@ -244,13 +244,19 @@ impl Outcome {
     }
 }
 
-/// Runs the engine over frames, in the order given, and checks that its ledger sums.
+/// Runs the engine over frames, in the order given, and a quiet second after them, and checks that
+/// its ledger sums.
 pub(crate) fn run(frames: &[SimFrame]) -> Outcome {
     run_with(frames, Limits::default())
 }
 
 /// The same within other limits.
 pub(crate) fn run_with(frames: &[SimFrame], limits: Limits) -> Outcome {
+    run_for(frames, limits, 1_000 * MS)
+}
+
+/// The same, ending that long after the last frame.
+pub(crate) fn run_for(frames: &[SimFrame], limits: Limits, quiet_ns: u64) -> Outcome {
     let protocol = PROTOCOLS[0];
     let mut engine = Engine::new(protocol, limits, DecodeOptions::default(), UsualPorts(protocol));
     let mut seen = Vec::new();
@@ -279,6 +285,7 @@ pub(crate) fn run_with(frames: &[SimFrame], limits: Limits) -> Outcome {
             &mut emit,
         );
     }
+    engine.advance(engine.now_ns() + quiet_ns, &mut emit);
     engine.finish(&mut emit);
     let ledger = *engine.ledger();
     for (what, one, other) in ledger.sums() {

@@ -172,7 +172,7 @@ impl Conversation {
             probation.note(chunk.time_ns);
         }
         if direction == Direction::Request {
-            self.note_turn(chunk);
+            self.note_turn(chunk, context);
             if self.sync != Sync::Paired && !self.try_resync(chunk, context) {
                 context.counts.unread_bytes += bytes;
                 return;
@@ -341,14 +341,35 @@ impl Conversation {
     }
 
     /// Notes whether the client waits for its responses.
-    fn note_turn(&mut self, chunk: &Chunk<'_>) {
+    ///
+    /// A server acknowledges requests before it answers them, so that for TCP a client may take a new
+    /// turn with requests under way. Then some of its turns come while the decoded messages say that
+    /// something is open, and what is on probation was paired by such a turn.
+    fn note_turn(&mut self, chunk: &Chunk<'_>, context: &mut Context<'_, '_>) {
         match chunk.turn {
-            Turn::New => self.clean_turns = self.clean_turns.saturating_add(1),
-            // More of one burst, unless responses came in between.
-            Turn::Running if self.request_ack != chunk.ack => self.clean_turns = 0,
+            Turn::New if self.sync != Sync::Paired => {}
+            Turn::New if self.is_at_rest() => {
+                self.clean_turns = self.clean_turns.saturating_add(1);
+            }
+            Turn::New => {
+                self.clean_turns = 0;
+                if self.probation.is_some() {
+                    self.lose(Lost::Orphan, context);
+                }
+            }
+            // More of one burst, unless responses came in between. But who begins a request with it
+            // sends requests one by one, so that the server may answer some before it has them all.
+            Turn::Running if self.request_ack != chunk.ack || self.begins_request() => {
+                self.clean_turns = 0;
+            }
             Turn::Running | Turn::Unknown => {}
         }
         self.request_ack = chunk.ack;
+    }
+
+    /// Whether the client's next byte is known to begin a request.
+    fn begins_request(&self) -> bool {
+        self.sync == Sync::Paired && self.request.is_at_boundary()
     }
 
     /// Whether the client is known to wait for its responses, so that nothing is under way when it
@@ -389,7 +410,8 @@ impl Conversation {
 
     /// The connection ended or is forgotten.
     pub fn finish(&mut self, end: Ending, context: &mut Context<'_, '_>) {
-        if self.is_at_rest() {
+        // A connection that goes on unseen has proven nothing by being at rest at this moment.
+        if end == Ending::Closed && self.is_at_rest() {
             self.release(context);
         }
         if let Some(probation) = self.probation.take() {
