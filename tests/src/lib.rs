@@ -1,5 +1,9 @@
 //! What the end-to-end tests share.
 
+pub mod agent;
 pub mod frames;
+pub mod ledger;
+pub mod line;
 pub mod netns;
 pub mod raw;
+pub mod redis;

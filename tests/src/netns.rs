@@ -50,6 +50,12 @@ impl Netns {
         (left, right)
     }
 
+    /// The name by which `ip` knows it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs `ip` on this namespace and gives what it prints.
     pub fn ip(&self, arguments: &str) -> String {
         self.tool("ip", arguments)

@@ -1,0 +1,224 @@
+//! The agent as a command: signals, counts, thresholds, closed output, errors, and what it leaves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use aya::programs::{SchedClassifier, TcAttachType};
+use nix::sys::signal::Signal;
+use tcpkit_tests::{
+    agent::{Agent, binary, command},
+    netns::{Netns, eventually},
+    redis::{Client, RedisServer, SERVER, encode_words},
+};
+
+const FILTER: &str = "tcp port 6379";
+
+/// How many programs are attached to an interface.
+fn attached(netns: &Netns, interface: &str) -> usize {
+    netns.run(|| {
+        [TcAttachType::Ingress, TcAttachType::Egress]
+            .into_iter()
+            .map(|hook| SchedClassifier::query_tcx(interface, hook).unwrap().1.len())
+            .sum()
+    })
+}
+
+#[test]
+fn nothing_is_left_however_it_ends() {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let (near, far) = Netns::pair();
+        let _redis = RedisServer::start(&far);
+        let agent = Agent::start(&near, &format!("-i veth0,lo {FILTER}"));
+        assert_eq!((attached(&near, "veth0"), attached(&near, "lo")), (2, 1));
+        let mut client = Client::connect(&near, SERVER);
+        client.say("ping");
+        agent.signal(signal);
+        let finished = agent.wait();
+        if signal == Signal::SIGKILL {
+            eventually("the kernel takes the programs off", || {
+                attached(&near, "veth0") + attached(&near, "lo") == 0
+            });
+        } else {
+            assert_eq!(attached(&near, "veth0") + attached(&near, "lo"), 0, "{signal}");
+            assert_eq!(finished.status.code(), Some(0), "{signal}: {}", finished.stderr);
+            assert_eq!(finished.lines().len(), 1);
+            let ledger = finished.ledger();
+            ledger.check_sums();
+            ledger.check_no_loss();
+            assert_eq!(ledger.total("printed"), 1);
+        }
+        // The client noticed nothing.
+        assert_eq!(client.say("ping"), b"+PONG\r\n");
+        assert_eq!(near.tc("qdisc show dev veth0").matches("clsact").count(), 0);
+    }
+}
+
+#[test]
+fn a_running_agent_reports() {
+    let (near, far) = Netns::pair();
+    let _redis = RedisServer::start(&far);
+    let agent = Agent::start(&near, &format!("-i veth0 {FILTER}"));
+    assert_eq!(agent.report().total("packets seen"), 0);
+    let mut client = Client::connect(&near, SERVER);
+    for expect in [100, 200] {
+        for _ in 0..100 {
+            client.say("ping");
+        }
+        agent.wait_for_lines(expect);
+        let ledger = agent.report();
+        assert_eq!(ledger.total("printed"), expect as u64, "{}", ledger.text());
+        assert!(ledger.total("packets seen") >= 2 * expect as u64, "{}", ledger.text());
+    }
+    assert_eq!(agent.stop().lines().len(), 200);
+}
+
+#[test]
+fn a_count_ends_it() {
+    let (near, far) = Netns::pair();
+    let _redis = RedisServer::start(&far);
+    let agent = Agent::start(&near, &format!("-i veth0 -c 7 {FILTER}"));
+    let mut client = Client::connect(&near, SERVER);
+    client.send(&encode_words("echo hello").repeat(100));
+    let finished = agent.wait();
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    assert_eq!(finished.lines().len(), 7);
+    let ledger = finished.ledger();
+    assert_eq!(ledger.total("printed"), 7);
+    ledger.check_sums();
+}
+
+#[test]
+fn a_threshold_leaves_the_slow() {
+    let (near, far) = Netns::pair();
+    let _redis = RedisServer::start(&far);
+    let agent = Agent::start(&near, &format!("-i veth0 -t 40.5 {FILTER}"));
+    let mut client = Client::connect(&near, SERVER);
+    for _ in 0..3 {
+        for words in ["ping", "debug sleep 0.041", "debug sleep 0.001"] {
+            client.say(words);
+        }
+    }
+    let finished = agent.stop();
+    let lines = finished.lines();
+    assert!(lines.iter().all(|line| line.latency_us >= 40_500.0), "{lines:?}");
+    let slept = lines.iter().filter(|line| line.request == "debug sleep 0.041").count();
+    assert_eq!(slept, 3, "{lines:?}");
+    let ledger = finished.ledger();
+    assert_eq!((ledger.total("transactions"), ledger.total("printed")), (9, lines.len() as u64));
+}
+
+/// As in `tcpkit … | head -1`.
+#[test]
+fn a_closed_output_is_a_quiet_end() {
+    let (near, far) = Netns::pair();
+    let _redis = RedisServer::start(&far);
+    let mut child = near.run(|| {
+        let mut command = command(&format!("-p redis -i veth0 {FILTER}"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.starts_with("tcpkit: listening on veth0"), "{said}");
+    let mut client = Client::connect(&near, SERVER);
+    client.say("ping");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.ends_with(" ms | ping\n"), "{line}");
+    let mut status = None;
+    eventually("it ends with the next line", || {
+        client.say("ping");
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(0));
+    said.clear();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(!said.contains("tcpkit: ") && !said.contains("panic"), "{said}");
+    assert_eq!(attached(&near, "veth0"), 0);
+}
+
+fn run(netns: &Netns, arguments: &str) -> Output {
+    netns.run(|| command(arguments).output().unwrap())
+}
+
+/// The agent ends with this exit code, and says one line, which contains all of `words`.
+fn check_error(output: &Output, code: i32, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("tcpkit: "), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word:?} is missing: {said}");
+    }
+}
+
+#[test]
+fn errors_are_one_line_that_says_what_is_wrong() {
+    let netns = Netns::new();
+    check_error(&run(&netns, "-p redis -i eth7"), 1, &["no interface 'eth7'", "lo"]);
+    check_error(&run(&netns, "-p redis -i lo,eth7 tcp"), 1, &["no interface 'eth7'", "lo"]);
+    check_error(&run(&netns, "-p redis -i lo host 10.0.0.1"), 2, &["filter: ", "host"]);
+    check_error(&run(&netns, "-p redis -i lo tcp port 70000"), 2, &["filter: ", "70000"]);
+    check_error(&run(&netns, "-p redis -i lo tcp port 1 and port 2"), 2, &["filter: ", "and"]);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let netns = Netns::new();
+    for arguments in ["", "-p nonsense", "-p redis --nonsense", "-p redis -c 0", "-p redis -t x"] {
+        let output = run(&netns, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments}");
+    }
+    for arguments in ["--help", "-V"] {
+        let output = run(&netns, arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments}");
+        assert!(output.stderr.is_empty() && !output.stdout.is_empty(), "{arguments}");
+    }
+}
+
+/// A copy of the agent that anybody may run.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("tcpkit-test-{}-agent", std::process::id()));
+        fs::copy(binary(), &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn without_permission_the_missing_capabilities_are_named() {
+    const NOBODY: u32 = 65534;
+    let (netns, copy) = (Netns::new(), Copy::new());
+    let output = netns.run(|| {
+        let mut command = Command::new(&copy.0);
+        command.args(["-p", "redis", "-i", "lo", "tcp", "port", "6379"]).current_dir("/");
+        command.uid(NOBODY).gid(NOBODY).output().unwrap()
+    });
+    let words = ["no permission", "CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON", "setcap"];
+    check_error(&output, 1, &words);
+    assert_eq!(attached(&netns, "lo"), 0);
+}
