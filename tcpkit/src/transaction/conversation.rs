@@ -4,7 +4,7 @@
 //! decoder needed are not known, when a response comes that no request waits for, or when a
 //! response was sent before its supposed request had been received. From then on everything is
 //! counted and nothing is paired, until the client takes a new turn with a request. What is paired
-//! after that is on [`Probation`], unless the client has shown that it waits for its responses.
+//! after that is on probation, unless the client has shown that it waits for its responses.
 
 use super::{
     Emit, OpenPool, Quality,
