@@ -70,7 +70,8 @@ fn a_running_agent_reports() {
     let (near, far) = Netns::pair();
     let _redis = RedisServer::start(&far);
     let agent = Agent::start(&near, &format!("-i veth0 {FILTER}"));
-    assert_eq!(agent.report().total("packets seen"), 0);
+    // Others may have sent something, such as neighbour solicitations.
+    assert_eq!(agent.report().total("packets matched"), 0);
     let mut client = Client::connect(&near, SERVER);
     for expect in [100, 200] {
         for _ in 0..100 {
