@@ -410,10 +410,7 @@ impl Conversation {
 
     /// The connection ended or is forgotten.
     pub fn finish(&mut self, end: Ending, context: &mut Context<'_, '_>) {
-        // A connection that goes on unseen has proven nothing by being at rest at this moment.
-        if end == Ending::Closed && self.is_at_rest() {
-            self.release(context);
-        }
+        // Being at rest at this moment proves nothing: a client may hang up on what it waits for.
         if let Some(probation) = self.probation.take() {
             context.counts.unproven += u64::try_from(probation.len()).unwrap_or(u64::MAX);
         }
