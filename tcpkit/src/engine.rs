@@ -6,7 +6,7 @@ use crate::{
     capture::{Frame, HookDirection},
     config::Limits,
     flow::{
-        FlowId, FlowKey, FlowTable, Side, StreamEvent, Verdict,
+        Assembler, FlowId, FlowKey, FlowTable, Side, StreamEvent, Verdict,
         assembler::Arrival,
         role::{self, Certainty, Evidence, Hints, Role},
         table::Flow,
@@ -20,6 +20,9 @@ use crate::{
 /// How often waiting flows are looked at, in ns.
 const TICK_NS: u64 = 5_000_000;
 
+/// After so many packets in a row outside its sequence numbers a connection is joined anew.
+const MAX_STRAYS: u8 = 16;
+
 /// Each tick looks at one part in so many of all flows for quiet ones.
 const SWEEP_PART: usize = 256;
 
@@ -31,6 +34,11 @@ struct State {
     ended: bool,
     /// Whether the flow is on the engine's list of those that wait for time to pass.
     listed: bool,
+    /// When the list was walked and the flow looked at, in ns: a place that was given to another
+    /// flow may be listed twice.
+    looked_at_ns: u64,
+    /// Packets in a row that were outside the connection's sequence numbers.
+    strays: u8,
 }
 
 /// Follows connections and pairs what they say.
@@ -159,6 +167,16 @@ impl<H: Hints> Engine<H> {
             Verdict::Duplicate => &mut packets.duplicates,
             Verdict::OutOfWindow => &mut packets.out_of_window,
         } += 1;
+        match verdict {
+            Verdict::OutOfWindow => state.strays = state.strays.saturating_add(1),
+            Verdict::Delivered => state.strays = 0,
+            _ => {}
+        }
+        if state.strays >= MAX_STRAYS {
+            // So much was missed that the numbers mean nothing any more.
+            shared.restart(key, state, emit);
+            *assembler = Assembler::default();
+        }
         if assembler.is_closed() && !state.ended {
             shared.end(key, state, Ending::Closed, emit);
         }
@@ -186,8 +204,11 @@ impl<H: Hints> Engine<H> {
         self.next_tick_ns = self.now_ns.saturating_add(TICK_NS);
         let Self { flows, waiting, shared, now_ns, .. } = self;
         waiting.retain(|&id| {
-            let Some(flow) = flows.get_mut(id) else { return false };
+            let Some(flow) = flows.look_at(id) else { return false };
             let Flow { key, assembler, state, .. } = flow;
+            if std::mem::replace(&mut state.looked_at_ns, *now_ns) == *now_ns {
+                return false;
+            }
             assembler.expire(*now_ns, shared.limits.max_held_bytes, &mut |side, event| {
                 shared.on_event(key, state, side, &event, emit);
             });
@@ -195,7 +216,7 @@ impl<H: Hints> Engine<H> {
             flow.state.listed = is_waiting(flow);
             flow.state.listed
         });
-        let count = self.flows.len() / SWEEP_PART + 1;
+        let count = self.flows.places() / SWEEP_PART + 1;
         let expiry = self.shared.limits.expiry;
         let shared = &mut self.shared;
         self.flows.sweep(self.now_ns, expiry, count, |mut flow| {
@@ -229,7 +250,7 @@ impl<H: Hints> Shared<H> {
     ) {
         if flow.assembler.is_reuse(side, &segment.tcp) {
             self.forget(flow, Ending::Closed, emit);
-            flow.assembler = crate::flow::Assembler::default();
+            flow.assembler = Assembler::default();
             flow.state = State { listed: flow.state.listed, ..State::default() };
         }
         if flow.state.role.is_some_and(|role| role.certainty == Certainty::Handshake) {
@@ -274,6 +295,15 @@ impl<H: Hints> Shared<H> {
         if let Some(conversation) = &mut state.conversation {
             let mut context = self.context(key, role, emit);
             conversation.handle(direction, event, &mut context);
+        }
+    }
+
+    /// Joins a connection anew, as if it had not been seen before.
+    fn restart(&mut self, key: &FlowKey, state: &mut State, emit: &mut Emit<'_>) {
+        state.strays = 0;
+        if let (Some(role), Some(mut talk)) = (state.role, state.conversation.take()) {
+            talk.abandon(&mut self.context(key, role, emit));
+            state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
         }
     }
 

@@ -27,6 +27,10 @@ pub const UNACKED_GRACE_NS: u64 = 3_000_000_000;
 /// A segment this far from what is expected is from another connection or made up.
 const MAX_DISTANCE: u32 = 1 << 30;
 
+/// A reset this far from what is expected is not for this connection. Generous: what was sent and
+/// not captured lies between, and so does a window.
+const MAX_RST_DISTANCE: u32 = 1 << 24;
+
 /// How many bytes may have followed a SYN that is seen once more.
 const MAX_SYN_DISTANCE: i32 = 0xffff;
 
@@ -130,6 +134,8 @@ struct Half {
     data_ack: Option<Seq>,
     carrier: Carrier,
     known: bool,
+    /// `next` was told by the SYN, and not by whatever packet came first.
+    from_syn: bool,
     acked_known: bool,
     ended: bool,
     held: Option<Box<HeldQueue>>,
@@ -218,8 +224,7 @@ impl Assembler {
         // data followed.
         let behind = half.next.since(Seq(tcp.seq).advance(1));
         tcp.flags.contains(TcpFlags::SYN)
-            && half.known
-            && (self.is_closed() || !(0..=MAX_SYN_DISTANCE).contains(&behind))
+            && (self.is_closed() || half.known && !(0..=MAX_SYN_DISTANCE).contains(&behind))
     }
 
     /// Takes one packet, and tells `deliver` what it and the packets that waited for it bring.
@@ -232,6 +237,11 @@ impl Assembler {
     ) -> Verdict {
         let Arrival { side, time_ns, carrier, tcp, payload } = *arrival;
         if tcp.flags.contains(TcpFlags::RST) {
+            // Both ends ignore a reset from outside their window, and so does this.
+            let half = self.half(side);
+            if half.known && Seq(tcp.seq).since(half.next).unsigned_abs() > MAX_RST_DISTANCE {
+                return Verdict::OutOfWindow;
+            }
             self.reset(deliver);
             return Verdict::Empty;
         }
@@ -246,7 +256,13 @@ impl Assembler {
             self.synchronise(side, seq, ack);
         }
         if let Some(ack) = ack {
+            let from_syn = self.half(side).from_syn;
             let peer = self.half_mut(side.peer());
+            if !peer.known && from_syn {
+                // The peer's SYN was not captured; but nothing of it had come before this one's.
+                peer.known = true;
+                peer.next = ack;
+            }
             if !peer.acked_known || peer.acked.is_before(ack) {
                 peer.acked = ack;
                 peer.acked_known = true;
@@ -272,12 +288,14 @@ impl Assembler {
         let half = self.half_mut(side);
         if !half.known {
             half.known = true;
+            half.from_syn = true;
             half.next = first;
         }
         if let Some(ack) = ack {
             let peer = self.half_mut(side.peer());
             if !peer.known {
                 peer.known = true;
+                peer.from_syn = true;
                 peer.next = ack;
             }
         }

@@ -133,7 +133,9 @@ impl HeldQueue {
         }
     }
 
-    fn place(&mut self, index: usize, segment: Held) {
+    fn place(&mut self, index: usize, mut segment: Held) {
+        // What was cut off does not count as memory, so it must not be kept either.
+        segment.bytes.shrink_to_fit();
         self.bytes = self.bytes.saturating_add(segment.bytes.len()).saturating_add(OVERHEAD);
         self.segments.insert(index, segment);
     }

@@ -28,12 +28,6 @@ impl Seq {
     pub fn bytes_to(self, later: Self) -> u32 {
         u32::try_from(later.since(self)).unwrap_or(0)
     }
-
-    /// The later of the two.
-    #[must_use]
-    pub fn max(self, other: Self) -> Self {
-        if self.is_before(other) { other } else { self }
-    }
 }
 
 #[cfg(test)]
@@ -50,6 +44,5 @@ mod tests {
         assert_eq!(before.bytes_to(after), 5);
         assert_eq!(after.bytes_to(before), 0);
         assert_eq!(after.since(before), 5);
-        assert_eq!(before.max(after), after);
     }
 }

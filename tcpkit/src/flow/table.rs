@@ -107,15 +107,25 @@ impl<T> FlowTable<T> {
         }
     }
 
-    /// The flow at this place, noted as in use.
-    pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<T>> {
+    /// How many places there are to sweep, used or not.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The flow at this place, not noted as in use.
+    pub fn look_at(&mut self, id: FlowId) -> Option<&mut Flow<T>> {
         match self.slots.get_mut(id.0 as usize) {
-            Some(Slot::Used(flow)) => {
-                flow.recently_used = true;
-                Some(flow)
-            }
+            Some(Slot::Used(flow)) => Some(flow),
             _ => None,
         }
+    }
+
+    /// The flow at this place, noted as in use.
+    pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<T>> {
+        let flow = self.look_at(id)?;
+        flow.recently_used = true;
+        Some(flow)
     }
 
     /// Adds a flow that is not there yet. The caller makes room first ([`Self::evict`]); a full

@@ -4,7 +4,7 @@
 //! decoder needed are not known, when a response comes that no request waits for, or when a
 //! response was sent before its supposed request had been received. From then on everything is
 //! counted and nothing is paired, until the client takes a new turn with a request. What is paired
-//! after that is on probation, unless the client has shown that it waits for its responses.
+//! after that is on probation until the client has shown that it waits for its responses.
 
 use super::{
     Emit, OpenPool, Quality,
@@ -68,6 +68,8 @@ pub(super) enum Lost {
     Orphan,
     /// Too many requests waited.
     Overflow,
+    /// The conversation turned out to be another one than was thought.
+    Mistaken,
 }
 
 /// Where a conversation stands.
@@ -139,12 +141,6 @@ impl Conversation {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.probation.is_some()
-    }
-
-    /// How many requests wait for their responses.
-    #[must_use]
-    pub fn open_requests(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.len())
     }
 
     /// Takes what happened in one direction.
@@ -291,7 +287,9 @@ impl Conversation {
             let waiting = u64::try_from(context.pool.put(open)).unwrap_or(u64::MAX);
             match reason {
                 Lost::Overflow => counts.requests_overflowed += waiting,
-                Lost::Hidden | Lost::Invalid | Lost::Orphan => counts.requests_lost += waiting,
+                Lost::Hidden | Lost::Invalid | Lost::Orphan | Lost::Mistaken => {
+                    counts.requests_lost += waiting;
+                }
             }
         }
         if let Some(probation) = self.probation.take() {
@@ -300,11 +298,9 @@ impl Conversation {
         match reason {
             Lost::Hidden => counts.losses_hidden += 1,
             Lost::Invalid => counts.losses_invalid += 1,
-            Lost::Orphan => {
-                counts.losses_orphan += 1;
-                self.clean_turns = 0;
-            }
+            Lost::Orphan => counts.losses_orphan += 1,
             Lost::Overflow => counts.losses_overflow += 1,
+            Lost::Mistaken => {}
         }
         self.request.clear();
         self.response.clear();
@@ -331,11 +327,12 @@ impl Conversation {
         if let Some(unproven) = self.probation.take() {
             context.counts.unproven += u64::try_from(unproven.len()).unwrap_or(u64::MAX);
         }
-        if !self.is_trusted() {
-            let mut probation = Box::<Probation>::default();
-            probation.note(chunk.time_ns);
-            self.probation = Some(probation);
-        }
+        // Whatever the client did before: one that waits for its responses at most times does not
+        // when packets get lost.
+        self.clean_turns = 0;
+        let mut probation = Box::<Probation>::default();
+        probation.note(chunk.time_ns);
+        self.probation = Some(probation);
         context.counts.resyncs += 1;
         true
     }
@@ -405,7 +402,7 @@ impl Conversation {
 
     /// The roles turned out to be wrong: nothing that was made of the bytes counts.
     pub fn abandon(&mut self, context: &mut Context<'_, '_>) {
-        self.lose(Lost::Invalid, context);
+        self.lose(Lost::Mistaken, context);
     }
 
     /// The connection ended or is forgotten.

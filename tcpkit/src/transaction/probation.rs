@@ -20,8 +20,10 @@ use crate::{
     protocol::{Fields, Status},
 };
 
-/// How long a quiet time with nothing open has to be at least to prove the pairing, in ns.
-const QUIET_NS: u64 = 30_000_000;
+/// How long a quiet time with nothing open has to be at least to prove the pairing, in ns. A request
+/// that takes longer, on a client that sent it while another was under way unseen, is mistaken for
+/// that other; waiting for longer would keep the first lines of a connection from the user.
+const QUIET_NS: u64 = 200_000_000;
 
 /// … and how many times longer than the longest request that is held.
 const QUIET_FACTOR: u64 = 2;

@@ -22,7 +22,8 @@ pub(super) struct Span {
     pub(super) cut: bool,
     /// Some of its bytes were not captured at all.
     pub(super) lost: bool,
-    /// Its first or last byte was among those, so that its times are not known.
+    /// Some of its bytes may have come later than the last one that was captured, so that its times
+    /// are not known.
     pub(super) untimed: bool,
 }
 
@@ -58,12 +59,9 @@ impl Stream {
         !self.started && self.pending.is_empty() && self.skip == 0
     }
 
-    /// Forgets the message in progress; returns how many of its bytes had come.
-    pub(super) fn clear(&mut self) -> u64 {
-        let pending = u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
-        let bytes = if self.started { self.span.bytes } else { 0 }.saturating_add(pending);
+    /// Forgets the message in progress.
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
-        bytes
     }
 
     /// Notes `count` bytes of the message in progress.
@@ -110,7 +108,6 @@ impl Stream {
         if self.skip > 0 {
             let skipped = self.skip.min(len_u64(input));
             self.skip = self.skip.saturating_sub(skipped);
-            self.span.untimed = false;
             self.note(skipped, chunk.time_ns, chunk.ack);
             input = input.get(usize::try_from(skipped).unwrap_or(usize::MAX)..).unwrap_or(&[]);
             if self.skip > 0 {
@@ -149,7 +146,6 @@ impl Stream {
                         return Err(Loss::Invalid);
                     }
                     if len > 0 {
-                        self.span.untimed = false;
                         self.note(len_u64_of(len), chunk.time_ns, chunk.ack);
                     }
                     if let Some(message) = message {
@@ -173,7 +169,6 @@ impl Stream {
                     let skipped = len.min(len_u64(input));
                     self.skip = len.saturating_sub(skipped);
                     if skipped > 0 {
-                        self.span.untimed = false;
                         self.note(skipped, chunk.time_ns, chunk.ack);
                     }
                     let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
