@@ -98,7 +98,9 @@ pub struct MessageCounts {
     pub requests_forgotten: u64,
     /// Requests that still waited at the end.
     pub requests_open: u64,
-    /// Payload bytes that could not be read, because the pairing was lost.
+    /// Payload bytes that were read: handed to a decoder, or skipped because it knew what they were.
+    pub read_bytes: u64,
+    /// Payload bytes that were not read, because the pairing was lost.
     pub unread_bytes: u64,
     /// Bytes cut off by the snaplen that were needed.
     pub hidden_by_snaplen_bytes: u64,
@@ -177,6 +179,11 @@ impl Ledger {
                     + m.requests_open,
             ),
             ("responses", m.responses, m.paired + m.responses_one_way + m.orphans),
+            (
+                "stream bytes",
+                self.bytes.request + self.bytes.response,
+                m.read_bytes + m.unread_bytes,
+            ),
             ("pairs", m.paired, m.reported + m.untimed + m.unproven + m.on_probation),
         ];
         if let Some(k) = &self.kernel {
@@ -287,7 +294,7 @@ impl fmt::Display for Ledger {
         )?;
         line(
             f,
-            "bytes decoded",
+            "bytes of streams",
             b.request + b.response,
             &[(b.request, "request"), (b.response, "response")],
         )?;

@@ -99,18 +99,16 @@ pub enum PipelineError {
 const FLUSH_NS: u64 = 10_000_000;
 
 /// Runs until the source ends, `control` says stop, or the output is done. `on_report` gets the
-/// ledger whenever somebody asked for it.
-///
-/// # Errors
-/// The source broke or an output takes no more; in both cases what was captured before has been
-/// handed to the sinks that still work.
+/// ledger whenever somebody asked for it. Returns the ledger of the whole run, and what ended it
+/// badly: the source broke or an output takes no more; in both cases what was captured before has
+/// been handed to the sinks that still work.
 pub fn run<H: Hints>(
     source: &mut dyn Source,
     engine: &mut Engine<H>,
     output: &mut Output,
     control: &Control,
     mut on_report: impl FnMut(&Ledger),
-) -> Result<Ledger, PipelineError> {
+) -> (Ledger, Result<(), PipelineError>) {
     let mut flushed_ns = 0;
     let mut ending = Ok(());
     while !control.is_stopping() && !output.is_done() {
@@ -143,11 +141,12 @@ pub fn run<H: Hints>(
     output.flush();
     let mut ledger = ledger(source, engine, output);
     ledger.unread += unread;
-    ending?;
-    match output.error.take() {
-        Some(error) => Err(error.into()),
-        None => Ok(ledger),
-    }
+    let result = match (ending, output.error.take()) {
+        (Err(error), _) => Err(error.into()),
+        (Ok(()), Some(error)) => Err(error.into()),
+        (Ok(()), None) => Ok(()),
+    };
+    (ledger, result)
 }
 
 fn step<H: Hints>(

@@ -2,14 +2,21 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    os::fd::AsFd,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
+    time,
 };
 
 use crate::{
@@ -24,6 +31,9 @@ use crate::{
     protocol::{DecodeOptions, Protocol},
     sink::SinkError,
 };
+
+/// How long the last lines may take to be written once a signal asked for the end.
+const STOP_TIME: Duration = Duration::from_secs(5);
 
 /// Runs what the command line says, until it is done or a signal ends it.
 ///
@@ -49,8 +59,13 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             })?
         };
         loop {
+            let is_stopping = control.is_stopping();
             tokio::select! {
                 _ = &mut ended => break,
+                () = time::sleep(STOP_TIME), if is_stopping => {
+                    say("tcpkit: the output does not take the last lines; they are lost");
+                    std::process::exit(1);
+                }
                 signal = signals.next() => match signal {
                     Asked::Report => control.report(),
                     // A second signal: the output may be stuck. The kernel takes the programs off.
@@ -76,7 +91,7 @@ fn capture(cli: &Cli, control: &Control) -> anyhow::Result<()> {
         attach: AttachMode::Auto,
     })?;
     let names: Vec<_> = source.interfaces().iter().map(|one| one.name.as_str()).collect();
-    eprintln!("tcpkit: listening on {}", names.join(", "));
+    say(&format!("tcpkit: listening on {}", names.join(", ")));
     let options = DecodeOptions { max_text: cli.max_text(), fields: kind.shows_fields };
     let hints = LiveHints { filter, protocol, listening: ListeningPorts::new() };
     let mut engine = Engine::new(protocol, cli.limits(), options, hints);
@@ -85,21 +100,26 @@ fn capture(cli: &Cli, control: &Control) -> anyhow::Result<()> {
     // The sinks buffer by themselves.
     let sinks = vec![(kind.make)(Box::new(Unbuffered(stdout)), colour)];
     let mut output = Output::new(sinks, cli.threshold_ns(), cli.count());
-    match pipeline::run(&mut source, &mut engine, &mut output, control, report) {
-        Ok(ledger) => {
-            report(&ledger);
-            Ok(())
-        }
+    let (ledger, result) = pipeline::run(&mut source, &mut engine, &mut output, control, report);
+    match result {
+        // Whoever closed the output has seen enough.
         Err(PipelineError::Sink(SinkError::Closed)) => Ok(()),
-        Err(error) => Err(error.into()),
+        result => {
+            report(&ledger);
+            Ok(result?)
+        }
     }
 }
 
-/// Writes the ledger to stderr, in one piece.
+/// Writes the ledger to stderr.
 fn report(ledger: &Ledger) {
-    let text = format!("{ledger}\n");
+    say(&ledger.to_string());
+}
+
+/// Writes lines to stderr, in one piece.
+fn say(lines: &str) {
     // Nobody is left to be told if stderr is gone.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = io::stderr().lock().write_all(format!("{lines}\n").as_bytes());
 }
 
 /// Standard output without the line buffer of [`io::Stdout`], which would write each line apart.
@@ -107,7 +127,18 @@ struct Unbuffered(io::Stdout);
 
 impl Write for Unbuffered {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        nix::unistd::write(&self.0, bytes).map_err(io::Error::from)
+        loop {
+            match nix::unistd::write(&self.0, bytes) {
+                // Somebody made the terminal or pipe non-blocking; the lines wait all the same.
+                Err(Errno::EAGAIN) => {
+                    poll(
+                        &mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)],
+                        PollTimeout::NONE,
+                    )?;
+                }
+                result => return result.map_err(io::Error::from),
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

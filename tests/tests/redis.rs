@@ -123,7 +123,7 @@ fn values_of_a_megabyte_are_skipped_by_their_length() {
     ledger.check_no_loss();
     assert!(ledger.total("packets truncated") > 0);
     assert_eq!(
-        ledger.total("bytes decoded"),
+        ledger.total("bytes of streams"),
         expect.iter().map(|it| (it.1 + it.2) as u64).sum::<u64>()
     );
 }

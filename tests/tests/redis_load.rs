@@ -156,7 +156,7 @@ fn bytes_are_those_that_redis_counted() {
     let ledger = finished.ledger();
     ledger.check_no_loss();
     let counted =
-        (ledger.part("bytes decoded", "request"), ledger.part("bytes decoded", "response"));
+        (ledger.part("bytes of streams", "request"), ledger.part("bytes of streams", "response"));
     assert_eq!(counted, expect, "{}", ledger.text());
     let sum = |bytes: fn(&Line) -> u64| finished.lines().iter().map(bytes).sum::<u64>();
     let printed = (sum(|line| line.request_bytes), sum(|line| line.response_bytes));

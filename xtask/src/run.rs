@@ -15,7 +15,7 @@ const KEPT: [&str; 6] =
     ["RUST_LOG", "RUST_BACKTRACE", "TZ", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
 
 /// Arguments with which the agent touches no interface.
-const NEED_NO_ROOT: [&str; 6] = ["-h", "--help", "-V", "--version", "-r", "-D"];
+const NEED_NO_ROOT: [&str; 4] = ["-h", "--help", "-V", "--version"];
 
 #[derive(clap::Args)]
 pub(crate) struct RunArgs {
@@ -66,6 +66,5 @@ mod tests {
         check("", true);
         check("--help", false);
         check("-V", false);
-        check("-r capture.pcap -p redis", false);
     }
 }

@@ -119,6 +119,8 @@ fn transport_at<'a>(
     end: usize,
     addresses: impl FnOnce(u16, u16) -> Addresses,
 ) -> Option<Decoded<'a>> {
+    // A header that claims more than the frame has does not make the stream longer.
+    let end = end.min(usize::try_from(frame.wire_len).unwrap_or(usize::MAX));
     let captured_end = end.min(frame.bytes.len());
     let bytes = frame.bytes.get(start..captured_end)?;
     match transport {

@@ -186,6 +186,7 @@ impl Conversation {
                 return;
             }
         }
+        context.counts.read_bytes += bytes;
         self.read(direction, Input::Chunk(chunk), context);
     }
 
@@ -200,10 +201,12 @@ impl Conversation {
             Direction::Request => self.sync == Sync::Paired,
             Direction::Response => self.sync != Sync::Lost,
         };
+        if matches!(cause, GapCause::Cut { .. }) {
+            let counts = &mut *context.counts;
+            *if is_read { &mut counts.read_bytes } else { &mut counts.unread_bytes } += len;
+        }
         if is_read {
             self.read(direction, Input::Gap(len, cause), context);
-        } else {
-            context.counts.unread_bytes += len;
         }
     }
 

@@ -56,7 +56,7 @@ struct RedisDecoder {
     link: Link,
 }
 
-// A connection at rest is to cost little; see docs/performance.md.
+// A connection at rest is to cost little.
 const _: () = assert!(size_of::<RedisDecoder>() <= 96);
 
 impl Decoder for RedisDecoder {
