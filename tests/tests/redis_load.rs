@@ -292,7 +292,8 @@ fn what_the_snaplen_hides_of_pipelines_is_told_and_nothing_is_made_up() {
         let (lines, ledger) = (finished.lines(), finished.ledger());
         let wrong = lines.iter().find(|line| !is_right(line));
         assert!(wrong.is_none(), "{wrong:?}");
-        assert!((20..20 * 1001).contains(&lines.len()), "{}\n{}", lines.len(), ledger.text());
+        // Certain are those before the first cut; behind each further one little has time to be.
+        assert!((1..20 * 1001).contains(&lines.len()), "{}\n{}", lines.len(), ledger.text());
         let told = ledger.text().lines().find(|line| line.starts_with("NOT SEEN: "));
         assert!(told.is_some_and(|it| it.contains("a larger -s shows")), "{}", ledger.text());
     }
