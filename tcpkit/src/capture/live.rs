@@ -11,7 +11,7 @@ use aya::{
     programs::{
         SchedClassifier, TcAttachType,
         links::LinkOrder,
-        tc::{NlOptions, TcAttachOptions},
+        tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions},
     },
 };
 use aya_log::EbpfLogger;
@@ -345,15 +345,28 @@ impl Attacher {
         }
         let created = self.add_clsact(interface)?;
         let mut result = Ok(());
+        let mut attached = Vec::new();
         for &hook in hooks {
-            let program = programs.program(link, hook)?;
-            result = self.attach_program(program, interface, hook);
-            if result.is_err() {
-                break;
+            match self.attach_program(programs.program(link, hook)?, interface, hook) {
+                Ok(id) => attached.push((hook, id)),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
             }
         }
         if created {
             self.remember(interface, &Request::delete_clsact(interface.index))?;
+        }
+        if result.is_err() {
+            // One direction alone would look like loss.
+            for (hook, id) in attached {
+                if let Some(id) = id
+                    && let Err(error) = programs.program(link, hook)?.detach(id)
+                {
+                    log::debug!("{hook:?} of {} was not taken off: {error}", interface.name);
+                }
+            }
         }
         result
     }
@@ -368,13 +381,15 @@ impl Attacher {
         }
     }
 
+    /// Returns the link where the program owns it.
+    ///
     /// In front of other programs: what those redirect or drop was on the wire all the same.
     fn attach_program(
         &self,
         program: &mut SchedClassifier,
         interface: &Interface,
         hook: Hook,
-    ) -> Result<(), CaptureError> {
+    ) -> Result<Option<SchedClassifierLinkId>, CaptureError> {
         let attach_type = match hook {
             Hook::Ingress => TcAttachType::Ingress,
             Hook::Egress => TcAttachType::Egress,
@@ -389,14 +404,15 @@ impl Attacher {
             program.attach_with_options(&interface.name, attach_type, options).map_err(failed)?;
         if self.netlink.is_none() {
             // The program owns the link and closes it with itself.
-            return Ok(());
+            return Ok(Some(id));
         }
         let link = program.take_link(id).map_err(failed)?;
         let (priority, handle) = (link.priority().map_err(failed)?, link.handle().map_err(failed)?);
         let undo = Request::delete_filter(interface.index, hook, priority, handle.into());
         // From here on the guardian takes it off, whatever becomes of the agent.
         std::mem::forget(link);
-        self.remember(interface, &undo)
+        self.remember(interface, &undo)?;
+        Ok(None)
     }
 
     fn remember(&self, interface: &Interface, undo: &Request) -> Result<(), CaptureError> {

@@ -64,7 +64,8 @@ impl Guard {
         // `CONFIG SET dir requirepass` comes by is better than hiding the wrong half of the pairs.
         match self.secret {
             Secret::None | Secret::Auth => {}
-            Secret::Hello if is(b"AUTH") => self.due |= 0b10,
+            // The user too: where it is forgotten, the password stands in its place.
+            Secret::Hello if is(b"AUTH") => self.due |= 0b11,
             Secret::Migrate if is(b"AUTH") => self.due |= 0b1,
             Secret::Migrate if is(b"AUTH2") => self.due |= 0b10,
             Secret::Setting if SETTINGS.iter().any(|setting| is(setting)) => self.due |= 0b1,

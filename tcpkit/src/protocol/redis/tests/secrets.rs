@@ -34,8 +34,15 @@ fn secrets_are_redacted() {
     check_text("AUTH hunter2", "AUTH (redacted)");
     check_text("auth bob hunter2", "auth bob (redacted)");
     check_text("aUtH a hunter2 hunter2", "aUtH (redacted) (redacted) (redacted)");
-    check_text("HELLO 3 AUTH bob hunter2 SETNAME x", "HELLO 3 AUTH bob (redacted) SETNAME x");
-    check_text("hello 3 setname x auth auth hunter2", "hello 3 setname x auth auth (redacted)");
+    check_text(
+        "HELLO 3 AUTH bob hunter2 SETNAME x",
+        "HELLO 3 AUTH (redacted) (redacted) SETNAME x",
+    );
+    check_text(
+        "hello 3 setname x auth auth hunter2",
+        "hello 3 setname x auth (redacted) (redacted)",
+    );
+    check_text("HELLO 3 AUTH hunter2", "HELLO 3 AUTH (redacted)");
     check_text("CONFIG SET requirepass hunter2", "CONFIG SET requirepass (redacted)");
     check_text(
         "config set maxmemory 1 MasterAuth hunter2 dir /",
