@@ -4,14 +4,16 @@ use core::mem::size_of;
 
 /// What the programs did with the packets they saw. On each CPU and over all of them:
 ///
-/// - `seen = unparsed + refused + matched`
+/// - `seen = refused + matched`
 /// - `matched = captured + ring_full + copy_failed`
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets that reached the programs.
     pub seen: u64,
-    /// Packets whose headers could not be read, so that the filter could not judge them.
+    /// Of the packets that the filter selected, those that say they are IP and whose headers are cut
+    /// or broken. They are captured as what is not IP is: the snaplen begins behind 64 bytes. (The
+    /// filter judges every packet, and refuses one that is too short for what it looks at.)
     pub unparsed: u64,
     /// Packets that the filter refused.
     pub refused: u64,

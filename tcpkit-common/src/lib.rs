@@ -9,9 +9,7 @@ mod config;
 mod counters;
 mod record;
 
-pub use config::{
-    CaptureConfig, MAX_PORT_RANGES, PORT_FILTER_OFF, PortRange, TRANSPORT_TCP, TRANSPORT_UDP,
-};
+pub use config::{CaptureConfig, FILTER_SLOT_LEN};
 pub use counters::Counters;
 pub use record::{
     DIRECTION_EGRESS, DIRECTION_INGRESS, LINK_ETHERNET, LINK_RAW_IP, RECORD_VERSION, RecordHeader,

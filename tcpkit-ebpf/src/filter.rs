@@ -1,64 +1,70 @@
 //! The user's filter: whether a packet is wanted.
 //!
-//! Its only inputs are the packet and where its headers are, so that a compiled expression can take
-//! its place.
+//! The functions here keep a place in the object. The agent overwrites them with the compiled
+//! expression before it loads the object.
 
-use tcpkit_common::{MAX_PORT_RANGES, PORT_FILTER_OFF, TRANSPORT_TCP, TRANSPORT_UDP};
+#![expect(unsafe_code, reason = "symbols that the agent looks for; assembly")]
 
-use crate::{
-    frame::{IPPROTO_TCP, IPPROTO_UDP, Packet, Parsed},
-    maps,
-};
+#[cfg(target_arch = "bpf")]
+use core::arch::asm;
 
-/// What the filter says.
-#[derive(Clone, Copy)]
-pub(crate) enum Verdict {
-    /// The packet is wanted.
-    Pass,
-    /// The packet is not wanted.
-    Refuse,
-    /// The headers that the filter asks for are cut or broken.
-    Unparsed,
+use aya_ebpf::bindings::__sk_buff;
+#[cfg(target_arch = "bpf")]
+use tcpkit_common::FILTER_SLOT_LEN;
+use tcpkit_common::{DIRECTION_EGRESS, LINK_ETHERNET};
+
+use crate::frame::Packet;
+
+/// Whether the filter selects a packet.
+#[inline(always)]
+pub(crate) fn selects<const LINK: u8, const DIRECTION: u8>(packet: &Packet) -> bool {
+    let egress = u64::from(DIRECTION == DIRECTION_EGRESS);
+    let verdict = if LINK == LINK_ETHERNET {
+        tcpkit_filter_eth(packet.context(), egress)
+    } else {
+        tcpkit_filter_ip(packet.context(), egress)
+    };
+    verdict != 0
 }
 
-/// Judges a packet as early as its headers allow.
-#[inline(always)]
-pub(crate) fn judge(packet: &Packet, parsed: &Parsed) -> Verdict {
-    let transports = maps::transports();
-    if transports == 0 {
-        return Verdict::Pass;
-    }
-    let headers = match parsed {
-        Parsed::Ip(headers) => headers,
-        Parsed::NotIp => return Verdict::Refuse,
-        Parsed::Malformed => return Verdict::Unparsed,
-    };
-    let transport = match headers.protocol {
-        IPPROTO_TCP => TRANSPORT_TCP,
-        IPPROTO_UDP => TRANSPORT_UDP,
-        _ => 0,
-    };
-    if transports & transport == 0 {
-        return Verdict::Refuse;
-    }
-    let ranges = maps::port_ranges_len();
-    if ranges == PORT_FILTER_OFF as usize {
-        return Verdict::Pass;
-    }
-    if headers.later_fragment {
-        return Verdict::Refuse;
-    }
-    let Some((source, destination)) = packet.ports(headers) else { return Verdict::Unparsed };
-    for index in 0..MAX_PORT_RANGES {
-        if index >= ranges {
-            break;
+/// The body of a slot: as many instructions that do nothing as a filter may have, and a verdict that
+/// the compiler does not know.
+///
+/// The verdicts differ, or the compiler would make one function of both.
+macro_rules! slot {
+    ($skb:ident, $egress:ident, $verdict:literal) => {{
+        #[cfg(not(target_arch = "bpf"))]
+        let verdict = u64::from(!$skb.is_null()) + $egress;
+        #[cfg(target_arch = "bpf")]
+        let verdict: u64;
+        #[cfg(target_arch = "bpf")]
+        // SAFETY: it does nothing but set a register.
+        unsafe {
+            asm!(
+                ".rept {len}",
+                "goto +0",
+                ".endr",
+                $verdict,
+                len = const FILTER_SLOT_LEN,
+                in("r1") $skb,
+                in("r2") $egress,
+                lateout("r0") verdict,
+            );
         }
-        let Some(range) = maps::port_range(index) else { break };
-        if (range.first <= source && source <= range.last)
-            || (range.first <= destination && destination <= range.last)
-        {
-            return Verdict::Pass;
-        }
-    }
-    Verdict::Refuse
+        verdict
+    }};
+}
+
+/// For packets with an Ethernet header. The argument's type is what the verifier knows it by.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn tcpkit_filter_eth(skb: *mut __sk_buff, egress: u64) -> u64 {
+    slot!(skb, egress, "r0 = 1")
+}
+
+/// For packets that begin with an IP header.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn tcpkit_filter_ip(skb: *mut __sk_buff, egress: u64) -> u64 {
+    slot!(skb, egress, "r0 = 2")
 }

@@ -10,8 +10,8 @@ use core::mem::{MaybeUninit, size_of};
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use tcpkit_common::LINK_ETHERNET;
 
-pub(crate) const IPPROTO_TCP: u8 = 6;
-pub(crate) const IPPROTO_UDP: u8 = 17;
+const IPPROTO_TCP: u8 = 6;
+const IPPROTO_UDP: u8 = 17;
 
 const IPPROTO_HOP_BY_HOP: u8 = 0;
 const IPPROTO_ROUTING: u8 = 43;
@@ -95,6 +95,12 @@ impl Packet {
     #[inline(always)]
     pub(crate) fn new(skb: *mut __sk_buff) -> Self {
         Self { skb }
+    }
+
+    /// The kernel's view of it.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> *mut __sk_buff {
+        self.skb
     }
 
     /// The whole length in bytes, with what lies outside the linear part.
@@ -196,13 +202,6 @@ impl Packet {
             later_fragment: walked & LATER_FRAGMENT != 0,
             transport,
         })
-    }
-
-    /// Source and destination port.
-    #[inline(always)]
-    pub(crate) fn ports(&self, headers: &Headers) -> Option<(u16, u16)> {
-        let [source, destination] = self.read::<[u16; 2]>(headers.transport)?;
-        Some((u16::from_be(source), u16::from_be(destination)))
     }
 
     /// Where the bytes begin that the snaplen limits.

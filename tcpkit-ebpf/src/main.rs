@@ -2,7 +2,7 @@
 //!
 //! They look and copy, and never change a packet or decide about it.
 
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![cfg_attr(not(target_arch = "bpf"), allow(dead_code, reason = "built for lints only"))]
 
 mod emit;
@@ -14,7 +14,10 @@ use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext}
 use aya_log_ebpf::debug;
 use tcpkit_common::{DIRECTION_EGRESS, DIRECTION_INGRESS, LINK_ETHERNET, LINK_RAW_IP};
 
-use crate::{emit::Outcome, filter::Verdict, frame::Packet};
+use crate::{
+    emit::Outcome,
+    frame::{Packet, Parsed},
+};
 
 /// Packets that an Ethernet device received.
 #[classifier]
@@ -53,42 +56,39 @@ fn capture<const LINK: u8, const DIRECTION: u8>(ctx: &TcContext) {
     let Some(counters) = maps::counters() else { return };
     counters.seen += 1;
     let packet = Packet::new(ctx.skb.skb);
+    // The filter first: what it refuses costs nothing more.
+    if !filter::selects::<LINK, DIRECTION>(&packet) {
+        counters.refused += 1;
+        return;
+    }
+    counters.matched += 1;
+    counters.matched_bytes += u64::from(packet.len());
     let parsed = packet.parse::<LINK>();
-    match filter::judge(&packet, &parsed) {
-        Verdict::Refuse => counters.refused += 1,
-        Verdict::Unparsed => {
-            counters.unparsed += 1;
-            if maps::debug() {
-                debug!(ctx, "unparsed: {} bytes on interface {}", packet.len(), packet.ifindex());
+    if matches!(parsed, Parsed::Malformed) {
+        counters.unparsed += 1;
+    }
+    let payload = packet.payload_offset(&parsed);
+    let (outcome, cut) = emit::emit::<LINK, DIRECTION>(&packet, payload);
+    match outcome {
+        Outcome::Captured => {
+            counters.captured += 1;
+            if cut > 0 {
+                counters.truncated += 1;
+                counters.truncated_bytes += cut;
             }
         }
-        Verdict::Pass => {
-            counters.matched += 1;
-            counters.matched_bytes += u64::from(packet.len());
-            let payload = packet.payload_offset(&parsed);
-            let (outcome, cut) = emit::emit::<LINK, DIRECTION>(&packet, payload);
-            match outcome {
-                Outcome::Captured => {
-                    counters.captured += 1;
-                    if cut > 0 {
-                        counters.truncated += 1;
-                        counters.truncated_bytes += cut;
-                    }
-                }
-                Outcome::RingFull => counters.ring_full += 1,
-                Outcome::CopyFailed => counters.copy_failed += 1,
-            }
-            if maps::debug() {
-                debug!(
-                    ctx,
-                    "matched: {} bytes on interface {}, payload at {}, cut {}",
-                    packet.len(),
-                    packet.ifindex(),
-                    payload,
-                    cut
-                );
-            }
-        }
+        Outcome::RingFull => counters.ring_full += 1,
+        Outcome::CopyFailed => counters.copy_failed += 1,
+    }
+    if maps::debug() {
+        debug!(
+            ctx,
+            "matched: {} bytes on interface {}, payload at {}, cut {}",
+            packet.len(),
+            packet.ifindex(),
+            payload,
+            cut
+        );
     }
 }
 

@@ -7,19 +7,13 @@ use aya_ebpf::{
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
-use tcpkit_common::{CaptureConfig, Counters, MAX_PORT_RANGES, PortRange};
+use tcpkit_common::{CaptureConfig, Counters};
 
 /// The loader's settings. Read-only and frozen, so the verifier knows the values and drops the code
 /// that they rule out.
 #[unsafe(no_mangle)]
-static CONFIG: Global<CaptureConfig> = Global::new(CaptureConfig {
-    snaplen: u32::MAX,
-    wakeup_bytes: 0,
-    transports: 0,
-    port_ranges_len: 0,
-    port_ranges: [PortRange { first: 0, last: 0 }; MAX_PORT_RANGES],
-    debug: 0,
-});
+static CONFIG: Global<CaptureConfig> =
+    Global::new(CaptureConfig { snaplen: u32::MAX, wakeup_bytes: 0, debug: 0 });
 
 /// One for each CPU: no program is interrupted by another on its CPU, so nothing is atomic.
 #[map]
@@ -59,29 +53,6 @@ pub(crate) fn wakeup_bytes() -> u32 {
 }
 
 #[inline(always)]
-pub(crate) fn transports() -> u32 {
-    setting!(transports)
-}
-
-#[inline(always)]
 pub(crate) fn debug() -> bool {
     setting!(debug) != 0
-}
-
-#[inline(always)]
-pub(crate) fn port_ranges_len() -> usize {
-    setting!(port_ranges_len) as usize
-}
-
-/// The range at `index`, which has to be below [`MAX_PORT_RANGES`].
-#[inline(always)]
-pub(crate) fn port_range(index: usize) -> Option<PortRange> {
-    if index >= MAX_PORT_RANGES {
-        return None;
-    }
-    let config = (&raw const CONFIG).cast::<CaptureConfig>();
-    // SAFETY: as above, and the index is inside the array.
-    Some(unsafe {
-        (&raw const (*config).port_ranges).cast::<PortRange>().add(index).read_volatile()
-    })
 }

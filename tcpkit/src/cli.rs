@@ -1,5 +1,7 @@
 //! The command line: tcpdump's arguments wherever tcpdump has one.
 
+use std::path::{Path, PathBuf};
+
 use clap::{ArgAction, Parser, ValueEnum, builder::PossibleValuesParser};
 
 use crate::{
@@ -28,9 +30,9 @@ pub struct Cli {
     interfaces: Vec<String>,
 
     /// Protocol to decode.
-    #[arg(short, long, value_name = "NAME", required = true,
+    #[arg(short, long, value_name = "NAME", required_unless_present = "dump",
           value_parser = PossibleValuesParser::new(PROTOCOLS.iter().map(|p| p.name)))]
-    protocol: String,
+    protocol: Option<String>,
 
     /// Print only requests that took at least this long, in ms (decimals allowed).
     #[arg(short, long, value_name = "MS", default_value = "0", value_parser = parse_ms)]
@@ -88,9 +90,16 @@ pub struct Cli {
     #[arg(short = 'V', long, action = ArgAction::Version)]
     version: (),
 
-    /// Which packets to capture: `[tcp|udp] port N [or port M …]`, `[tcp|udp] portrange A-B`, `tcp`,
-    /// `udp`; everything if left out. May be given in one argument or several, anywhere among the
-    /// options.
+    /// Read the filter expression from a file; EXPRESSION is not looked at then.
+    #[arg(short = 'F', value_name = "FILE")]
+    expression_file: Option<PathBuf>,
+
+    /// Print the compiled filter and exit: -d libpcap's program, -dd the kernel's.
+    #[arg(short, action = ArgAction::Count)]
+    dump: u8,
+
+    /// Which packets to capture, as for tcpdump (pcap-filter(7)): `tcp port 6379 and host db`;
+    /// everything if left out. May be given in one argument or several, anywhere among the options.
     #[arg(value_name = "EXPRESSION")]
     expression: Vec<String>,
 }
@@ -138,8 +147,8 @@ impl Cli {
     /// # Errors
     /// There is none of that name.
     pub fn protocol(&self) -> anyhow::Result<&'static Protocol> {
-        protocol::by_name(&self.protocol)
-            .ok_or_else(|| anyhow::anyhow!("no protocol is called `{}`", self.protocol))
+        let name = self.protocol.as_deref().unwrap_or_default();
+        protocol::by_name(name).ok_or_else(|| anyhow::anyhow!("no protocol is called `{name}`"))
     }
 
     /// The kind of output.
@@ -214,6 +223,18 @@ impl Cli {
         self.verbose
     }
 
+    /// The file with the filter expression.
+    #[must_use]
+    pub fn expression_file(&self) -> Option<&Path> {
+        self.expression_file.as_deref()
+    }
+
+    /// How often `-d` was given.
+    #[must_use]
+    pub fn dump(&self) -> u8 {
+        self.dump
+    }
+
     /// The words of the filter expression.
     #[must_use]
     pub fn expression(&self) -> &[String] {
@@ -266,6 +287,13 @@ mod tests {
             let error = Cli::try_parse_from(line.split_whitespace()).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");
         }
+    }
+
+    #[test]
+    fn a_dump_needs_no_protocol() {
+        assert_eq!(parse("tcpkit -d tcp port 1").dump(), 1);
+        assert_eq!(parse("tcpkit tcp -dd port 1").dump(), 2);
+        assert_eq!(parse("tcpkit -p redis -F f").expression_file(), Some(Path::new("f")));
     }
 
     #[test]

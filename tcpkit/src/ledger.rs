@@ -187,7 +187,7 @@ impl Ledger {
             ("pairs", m.paired, m.reported + m.untimed + m.unproven + m.on_probation),
         ];
         if let Some(k) = &self.kernel {
-            sums.push(("packets seen", k.seen, k.unparsed + k.refused + k.matched));
+            sums.push(("packets seen", k.seen, k.refused + k.matched));
             sums.push(("packets matched", k.matched, k.captured + k.ring_full + k.copy_failed));
             sums.push((
                 "packets captured",
@@ -226,11 +226,7 @@ impl fmt::Display for Ledger {
                 f,
                 "packets seen",
                 k.seen,
-                &[
-                    (k.matched, "matched the filter"),
-                    (k.refused, "refused"),
-                    (k.unparsed, "unparsed"),
-                ],
+                &[(k.matched, "matched the filter"), (k.refused, "refused")],
             )?;
             line(
                 f,
@@ -252,6 +248,10 @@ impl fmt::Display for Ledger {
                     (self.bad_records, "lost: not readable"),
                 ],
             )?;
+            if k.unparsed > 0 {
+                let how = "captured without knowing their IP headers";
+                line(f, "packets unparsed", k.unparsed, &[(k.unparsed, how)])?;
+            }
             if k.truncated > 0 {
                 line(f, "packets truncated", k.truncated, &[(k.truncated_bytes, "bytes cut off")])?;
             }

@@ -1,6 +1,7 @@
 //! Puts a run together: from the command line to the source, the engine and the sinks, with signals.
 
 use std::{
+    fs,
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
     sync::Arc,
@@ -20,7 +21,9 @@ use tokio::{
 };
 
 use crate::{
-    capture::{AttachMode, LiveConfig, LiveSource, listening::ListeningPorts},
+    capture::{
+        AttachMode, LinkType, LiveConfig, LiveSource, interfaces, listening::ListeningPorts,
+    },
     cli::Cli,
     engine::Engine,
     filter::CaptureFilter,
@@ -40,6 +43,10 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 /// # Errors
 /// Whatever keeps it from starting or from going on; each message is one line.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let filter = read_filter(&cli)?;
+    if cli.dump() > 0 {
+        return dump(&cli, &filter);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -52,7 +59,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         let capture = {
             let control = Arc::clone(&control);
             thread::Builder::new().name("capture".into()).spawn(move || {
-                let result = capture(&cli, &control);
+                let result = capture(&cli, filter, &control);
                 // The receiver is gone only when the process is about to end.
                 let _ = done.send(());
                 result
@@ -78,8 +85,34 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     })
 }
 
-fn capture(cli: &Cli, control: &Control) -> anyhow::Result<()> {
-    let filter = CaptureFilter::parse(cli.expression())?;
+fn read_filter(cli: &Cli) -> anyhow::Result<CaptureFilter> {
+    let Some(file) = cli.expression_file() else {
+        return Ok(CaptureFilter::parse(cli.expression())?);
+    };
+    let text = fs::read_to_string(file)
+        .with_context(|| format!("cannot read the filter from {}", file.display()))?;
+    Ok(CaptureFilter::parse_file(&text)?)
+}
+
+/// Prints the compiled filter, for the first interface that is named.
+fn dump(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<()> {
+    let link = match cli.interfaces() {
+        [] => None,
+        names => interfaces::select(names)?.first().map(|(_, link)| *link),
+    };
+    let compiled = match (link, filter.no_raw_ip()) {
+        (Some(LinkType::RawIp), Some(error)) => return Err(error.clone().into()),
+        (Some(LinkType::RawIp), None) => filter.raw_ip(),
+        _ => filter.ethernet(),
+    };
+    let text = if cli.dump() == 1 { compiled.list_classic() } else { compiled.list_ebpf() };
+    match Unbuffered(io::stdout()).write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Result<()> {
     let protocol = cli.protocol()?;
     let kind = cli.sink()?;
     let mut source = LiveSource::open(&LiveConfig {

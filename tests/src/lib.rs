@@ -1,6 +1,8 @@
 //! What the end-to-end tests share.
 
 pub mod agent;
+pub mod classifier;
+pub mod expressions;
 pub mod frames;
 pub mod ledger;
 pub mod line;

@@ -172,9 +172,34 @@ fn errors_are_one_line_that_says_what_is_wrong() {
     let netns = Netns::new();
     check_error(&run(&netns, "-p redis -i eth7"), 1, &["no interface 'eth7'", "lo"]);
     check_error(&run(&netns, "-p redis -i lo,eth7 tcp"), 1, &["no interface 'eth7'", "lo"]);
-    check_error(&run(&netns, "-p redis -i lo host 10.0.0.1"), 2, &["filter: ", "host"]);
     check_error(&run(&netns, "-p redis -i lo tcp port 70000"), 2, &["filter: ", "70000"]);
-    check_error(&run(&netns, "-p redis -i lo tcp port 1 and port 2"), 2, &["filter: ", "and"]);
+    check_error(&run(&netns, "-p redis -i lo tcp prot 1"), 2, &["filter: ", "'tcp prot 1'"]);
+    check_error(&run(&netns, "-p redis -i lo ip protochain 6"), 2, &["filter: ", "protochain"]);
+    check_error(&run(&netns, "-p redis -i lo -F /nowhere"), 1, &["/nowhere", "No such file"]);
+}
+
+#[test]
+fn compiled_filters_are_printed_without_root() {
+    const NOBODY: u32 = 65534;
+    let copy = Copy::new();
+    let file = std::env::temp_dir().join(format!("tcpkit-test-{}-filter", std::process::id()));
+    fs::write(&file, "# the port\ntcp port 6379\n").unwrap();
+    let file = file.to_str().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&copy.0);
+        let output = command.args(arguments).uid(NOBODY).gid(NOBODY).current_dir("/").output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(output.stderr.is_empty());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let classic = run(&["-d", "tcp", "port", "6379"]);
+    assert!(classic.starts_with("(000) ldh      [12]\n(001) jeq      #0x86dd "), "{classic}");
+    assert_eq!(run(&["-d", "-F", file]), classic);
+    assert_eq!(run(&["-d", "-i", "lo", "tcp port 6379"]), classic);
+    let ebpf = run(&["-dd", "tcp port 6379"]);
+    assert!(ebpf.contains("if w7 != 0x18eb goto +") && ebpf.contains("exit\n"), "{ebpf}");
+    fs::remove_file(file).unwrap();
 }
 
 #[test]

@@ -132,6 +132,9 @@ impl LiveSource {
         let mut attacher = Attacher::new(config.attach)?;
         let mut attached = Vec::new();
         for (interface, link) in selected {
+            if let (LinkType::RawIp, Some(why)) = (link, config.filter.no_raw_ip()) {
+                log::warn!("nothing is captured on '{}': {why}", interface.name);
+            }
             match attacher.attach(&mut programs, &interface, link) {
                 Ok(()) => attached.push(interface),
                 // One of many may have vanished meanwhile, or be of a kind that takes no programs.

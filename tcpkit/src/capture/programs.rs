@@ -8,10 +8,13 @@ use aya::{
     programs::{Program, SchedClassifier},
 };
 use nix::sys::utsname::uname;
-use tcpkit_common::{CaptureConfig, Counters, MAX_PORT_RANGES, PortRange};
+use tcpkit_common::{CaptureConfig, Counters};
 
 use super::{CaptureError, LinkType};
-use crate::filter::CaptureFilter;
+use crate::filter::{
+    CaptureFilter,
+    patch::{ETHERNET_SLOT, PatchError, RAW_IP_SLOT, patch},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpkit-ebpf"));
 
@@ -60,14 +63,20 @@ impl Programs {
     pub fn open(config: &ProgramsConfig<'_>) -> Result<Self, CaptureError> {
         check_kernel(kernel_release().as_str())?;
         raise_memory_limit();
-        let settings = settings(config);
+        let settings = CaptureConfig {
+            snaplen: config.snaplen,
+            wakeup_bytes: config.wakeup_bytes,
+            debug: u32::from(config.debug),
+        };
+        let object = with_filter(config.filter)
+            .map_err(|error| CaptureError::Load { reason: error.to_string() })?;
         let log_level = if config.debug { LOG_LEVEL_DEBUG } else { LOG_LEVEL_OFF };
         let mut ebpf = EbpfLoader::new()
             .verifier_log_level(VerifierLogLevel::STATS)
             .map_max_entries("RECORDS", config.ring_bytes)
             .override_global("CONFIG", &settings, true)
             .override_global("AYA_LOG_LEVEL", &log_level, true)
-            .load(OBJECT)
+            .load(&object)
             .map_err(|error| CaptureError::loading(&error))?;
         let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
             .map_err(CaptureError::Counters)?;
@@ -152,21 +161,13 @@ fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<Map, CaptureError> {
     ebpf.take_map(name).ok_or_else(missing)
 }
 
-fn settings(config: &ProgramsConfig<'_>) -> CaptureConfig {
-    let (transports, ranges) = config.filter.to_capture_config();
-    let mut port_ranges = [PortRange::default(); MAX_PORT_RANGES];
-    for (to, from) in port_ranges.iter_mut().zip(ranges) {
-        *to = *from;
-    }
-    CaptureConfig {
-        snaplen: config.snaplen,
-        wakeup_bytes: config.wakeup_bytes,
-        transports,
-        // The filter has no more than fit.
-        port_ranges_len: u32::try_from(ranges.len().min(MAX_PORT_RANGES)).unwrap_or(0),
-        port_ranges,
-        debug: u32::from(config.debug),
-    }
+/// The object with the filter in its place. (Memory of this size comes aligned as the loader needs
+/// it.)
+fn with_filter(filter: &CaptureFilter) -> Result<Vec<u8>, PatchError> {
+    let mut object = OBJECT.to_vec();
+    patch(&mut object, ETHERNET_SLOT, filter.ethernet().instructions())?;
+    patch(&mut object, RAW_IP_SLOT, filter.raw_ip().instructions())?;
+    Ok(object)
 }
 
 /// The running kernel's release, such as `6.1.0-28-amd64`.

@@ -12,9 +12,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Libraries that the build links: a header of it, and Debian's package. The next one is
-/// `("pcap/pcap.h", "libpcap-dev")`, once filters are compiled with it.
-const LIBRARIES: &[(&str, &str)] = &[];
+/// Libraries that the build links: a header of it, and Debian's package.
+const LIBRARIES: &[(&str, &str)] = &[("pcap/pcap.h", "libpcap-dev")];
 
 /// Where headers are looked for.
 const INCLUDE_FOLDERS: [&str; 2] = ["/usr/include", "/usr/local/include"];
