@@ -47,6 +47,8 @@ pub enum Drained {
 pub struct RingReader {
     consumer: Mapping,
     producer: Mapping,
+    /// Where the data begins in `producer`: behind one page with the position.
+    data_offset: usize,
     size: usize,
     position: usize,
 }
@@ -63,7 +65,7 @@ impl RingReader {
         // The kernel maps the data twice in a row, so that no record is divided at the end.
         let producer = Mapping::new(fd, page + 2 * size, page, libc::PROT_READ)?;
         let position = consumer.position().load(Ordering::Acquire);
-        Ok(Self { consumer, producer, size, position })
+        Ok(Self { consumer, producer, data_offset: page, size, position })
     }
 
     /// Hands the waiting records to `on_record` until it breaks, `max_bytes` have been read or none
@@ -140,7 +142,7 @@ impl RingReader {
     /// Where the next record begins.
     fn data(&self) -> NonNull<u8> {
         // SAFETY: one page of positions is in front of the data, and the offset is below `size`.
-        unsafe { self.producer.start.add(page_size() + (self.position & (self.size - 1))) }
+        unsafe { self.producer.start.add(self.data_offset + (self.position & (self.size - 1))) }
     }
 }
 
