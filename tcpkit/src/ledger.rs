@@ -4,6 +4,8 @@ use std::fmt;
 
 use tcpkit_common::Counters;
 
+use crate::capture::InterfaceCounters;
+
 /// What became of the packets that reached the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketCounts {
@@ -119,10 +121,13 @@ pub struct MessageCounts {
 }
 
 /// All counts of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// The kernel's part; `None` when no kernel program was involved.
+    /// What happened in front of the agent (in the kernel, or in the reader of a file); `None` when
+    /// the source does not count it.
     pub kernel: Option<Counters>,
+    /// The same by interface and hook.
+    pub interfaces: Vec<InterfaceCounters>,
     /// Records from the kernel that could not be read.
     pub bad_records: u64,
     /// Frames that nobody read: captured while the programs were attached or taken off, or after the

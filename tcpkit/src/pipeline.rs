@@ -195,7 +195,7 @@ fn drain<H: Hints>(source: &mut dyn Source, engine: &mut Engine<H>, output: &mut
 }
 
 fn ledger<H: Hints>(source: &dyn Source, engine: &Engine<H>, output: &Output) -> Ledger {
-    let mut ledger = *engine.ledger();
+    let mut ledger = engine.ledger().clone();
     ledger.printed = output.printed;
     ledger.bad_records = source.bad_records();
     ledger.unread = source.outside();

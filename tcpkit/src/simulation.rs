@@ -285,6 +285,7 @@ pub(crate) fn run_for(frames: &[SimFrame], limits: Limits, quiet_ns: u64) -> Out
                 ifindex: frame.ifindex,
                 direction: HookDirection::Unknown,
                 link: LinkType::Ethernet,
+                vlan: None,
                 wire_len: u32::try_from(frame.bytes.len()).expect("short"),
                 bytes: &frame.bytes[..frame.captured],
             },
@@ -293,7 +294,7 @@ pub(crate) fn run_for(frames: &[SimFrame], limits: Limits, quiet_ns: u64) -> Out
     }
     engine.advance(engine.now_ns() + quiet_ns, &mut emit);
     engine.finish(&mut emit);
-    let ledger = *engine.ledger();
+    let ledger = engine.ledger().clone();
     for (what, one, other) in ledger.sums() {
         assert_eq!(one, other, "{what} do not sum in\n{ledger}");
     }

@@ -25,7 +25,8 @@ use tcpkit_common::{
 };
 
 use super::{
-    CaptureError, Frame, HookDirection, LinkType, Progress, Source, WallClock,
+    CaptureError, Frame, HookDirection, InterfaceNames, LinkType, Progress, Source, VlanTag,
+    WallClock,
     guardian::Guardian,
     interfaces::{self, Interface},
     monotonic_ns,
@@ -94,6 +95,7 @@ pub struct LiveSource {
     epoll: Epoll,
     clock: WallClock,
     interfaces: Vec<Interface>,
+    names: InterfaceNames,
     drained: bool,
     /// From when on all programs were attached, in ns on the monotonic clock.
     started_ns: u64,
@@ -145,6 +147,10 @@ impl LiveSource {
         if attached.is_empty() {
             return Err(CaptureError::NoInterface);
         }
+        let names = InterfaceNames::default();
+        for interface in &attached {
+            names.insert(interface.index, &interface.name);
+        }
         Ok(Self {
             programs,
             guardian: attacher.guardian,
@@ -154,6 +160,7 @@ impl LiveSource {
             epoll,
             clock: WallClock::new(),
             interfaces: attached,
+            names,
             drained: false,
             started_ns: monotonic_ns(),
             stopped_ns: None,
@@ -250,6 +257,10 @@ impl Source for LiveSource {
         self.outside
     }
 
+    fn interface_names(&self) -> InterfaceNames {
+        self.names.clone()
+    }
+
     fn wall_offset_ns(&self) -> i64 {
         self.clock.offset_ns()
     }
@@ -285,7 +296,8 @@ fn parse(record: &[u8]) -> Option<Frame<'_>> {
     let (wire_len, header) = header.split_first_chunk::<4>()?;
     let (cap_len, header) = header.split_first_chunk::<4>()?;
     let (version, header) = header.split_first_chunk::<2>()?;
-    let &[direction, link, ..] = header else { return None };
+    let &[direction, link, t0, t1, p0, p1, ..] = header else { return None };
+    let vlan_proto = u16::from_ne_bytes([p0, p1]);
     let wire_len = u32::from_ne_bytes(*wire_len);
     let cap_len = u32::from_ne_bytes(*cap_len);
     if u16::from_ne_bytes(*version) != RECORD_VERSION || cap_len > wire_len {
@@ -304,6 +316,8 @@ fn parse(record: &[u8]) -> Option<Frame<'_>> {
             LINK_RAW_IP => LinkType::RawIp,
             _ => return None,
         },
+        vlan: (vlan_proto != 0)
+            .then(|| VlanTag { ethertype: vlan_proto, tci: u16::from_ne_bytes([t0, t1]) }),
         wire_len,
         // The record is of one of a few sizes, most of them larger than needed.
         bytes: rest.get(..cap_len as usize)?,

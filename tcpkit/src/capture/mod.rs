@@ -2,10 +2,12 @@
 
 mod clock;
 mod error;
+mod frame;
 mod guardian;
 pub mod interfaces;
 pub mod listening;
 mod live;
+mod names;
 mod netlink;
 pub mod programs;
 pub mod ring;
@@ -17,46 +19,10 @@ use tcpkit_common::Counters;
 pub use self::{
     clock::{WallClock, monotonic_ns},
     error::CaptureError,
+    frame::{Frame, HookDirection, LinkType, VlanTag},
     live::{AttachMode, LiveConfig, LiveSource},
+    names::InterfaceNames,
 };
-
-/// What a frame's bytes begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkType {
-    /// An Ethernet header, with or without VLAN tags.
-    Ethernet,
-    /// An IPv4 or IPv6 header.
-    RawIp,
-}
-
-/// Which way a frame crossed the interface it was captured on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HookDirection {
-    /// The host received it.
-    Ingress,
-    /// The host sent it.
-    Egress,
-    /// The source does not know (a capture file).
-    Unknown,
-}
-
-/// One captured frame, borrowed from the source for the time of a callback.
-#[derive(Clone, Copy, Debug)]
-pub struct Frame<'a> {
-    /// When the frame passed, in ns on the source's own clock, which never steps; only differences
-    /// and the source's [`Source::wall_offset_ns`] give it a meaning.
-    pub time_ns: u64,
-    /// The interface's index; 0 when the source knows none.
-    pub ifindex: u32,
-    /// Which way it crossed that interface.
-    pub direction: HookDirection,
-    /// What `bytes` begin with.
-    pub link: LinkType,
-    /// The frame's length on the wire, in bytes; at least `bytes.len()`.
-    pub wire_len: u32,
-    /// What was captured of it.
-    pub bytes: &'a [u8],
-}
 
 /// How a call to [`Source::read`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +36,19 @@ pub enum Progress {
     },
     /// No frame will ever come again.
     Eof,
+}
+
+/// What happened to packets at one hook of one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceCounters {
+    /// The interface's number, as in [`Frame::ifindex`].
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+    /// The hook.
+    pub direction: HookDirection,
+    /// What happened there.
+    pub counters: Counters,
 }
 
 /// Something that frames come from. Live capture and capture files look the same from here on.
@@ -101,12 +80,24 @@ pub trait Source {
         0
     }
 
+    /// The names of the interfaces; the source goes on to add to them.
+    fn interface_names(&self) -> InterfaceNames;
+
     /// What to add to a frame's time to get nanoseconds since the Unix epoch.
     fn wall_offset_ns(&self) -> i64;
 
-    /// The kernel's counters so far; `None` when no kernel is involved.
+    /// The counters of what happened to packets before they were frames, so far; `None` when the
+    /// source does not count them.
     ///
     /// # Errors
     /// The kernel's map could not be read.
     fn kernel_counters(&self) -> Result<Option<Counters>, CaptureError>;
+
+    /// The same for each interface and hook.
+    ///
+    /// # Errors
+    /// The kernel's map could not be read.
+    fn interface_counters(&self) -> Result<Vec<InterfaceCounters>, CaptureError> {
+        Ok(Vec::new())
+    }
 }

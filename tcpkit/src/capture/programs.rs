@@ -111,8 +111,8 @@ impl Programs {
         let name = match (link, hook) {
             (LinkType::Ethernet, Hook::Ingress) => "tcpkit_eth_in",
             (LinkType::Ethernet, Hook::Egress) => "tcpkit_eth_out",
-            (LinkType::RawIp, Hook::Ingress) => "tcpkit_ip_in",
-            (LinkType::RawIp, Hook::Egress) => "tcpkit_ip_out",
+            (_, Hook::Ingress) => "tcpkit_ip_in",
+            (_, Hook::Egress) => "tcpkit_ip_out",
         };
         let missing = || CaptureError::Load { reason: format!("the object has no {name}") };
         let program = self.ebpf.program_mut(name).ok_or_else(missing)?;

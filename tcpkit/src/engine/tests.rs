@@ -475,6 +475,7 @@ fn connections_that_begin_with_a_hole_do_not_pile_up() {
                 ifindex: 1,
                 direction: HookDirection::Unknown,
                 link: crate::capture::LinkType::Ethernet,
+                vlan: None,
                 wire_len: u32::try_from(frame.bytes.len()).expect("short"),
                 bytes: &frame.bytes,
             };

@@ -49,6 +49,7 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
             _ => None,
         },
         LinkType::RawIp => decode_plain(frame, 0),
+        _ => None,
     };
     plain.unwrap_or_else(|| decode_any(frame))
 }
@@ -161,6 +162,7 @@ fn decode_any<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     let sliced = match frame.link {
         LinkType::Ethernet => LaxSlicedPacket::from_ethernet(frame.bytes).ok(),
         LinkType::RawIp => LaxSlicedPacket::from_ip(frame.bytes).ok(),
+        _ => None,
     };
     let Some(sliced) = sliced else { return Decoded::Other(Undecoded::Malformed) };
     match locate(frame, &sliced) {

@@ -1,4 +1,4 @@
-//! Where transactions go: the [`Sink`] trait, and the registry that `--format` walks.
+//! Where packets and transactions go: the [`Sink`] trait, and the registry that `--format` walks.
 
 mod decimal;
 pub mod json;
@@ -7,15 +7,28 @@ pub mod text;
 
 use std::io::{self, Write};
 
-use crate::transaction::Transaction;
+use crate::{capture::Frame, ledger::Ledger, transaction::Transaction};
 
-/// Something that takes transactions.
+/// Something that takes packets, transactions or both.
 pub trait Sink {
     /// Takes one transaction.
     ///
     /// # Errors
     /// The output took no more.
-    fn on_transaction(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError>;
+    fn on_transaction(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
+        let _ = transaction;
+        Ok(())
+    }
+
+    /// Takes one packet, of which `unix_ns` says when it passed, in ns since the Unix epoch. A packet
+    /// that was captured at several places comes once.
+    ///
+    /// # Errors
+    /// The output took no more.
+    fn on_packet(&mut self, frame: &Frame<'_>, unix_ns: u64) -> Result<(), SinkError> {
+        let _ = (frame, unix_ns);
+        Ok(())
+    }
 
     /// Nothing waits to be read for now: makes visible what was buffered.
     ///
@@ -23,6 +36,28 @@ pub trait Sink {
     /// The output took no more.
     fn flush(&mut self) -> Result<(), SinkError> {
         Ok(())
+    }
+
+    /// About once a second and at the end: what was counted so far.
+    ///
+    /// # Errors
+    /// The output took no more.
+    fn on_ledger(&mut self, ledger: &Ledger) -> Result<(), SinkError> {
+        let _ = ledger;
+        Ok(())
+    }
+
+    /// Nothing more will come: ends the output in an orderly way, and flushes it.
+    ///
+    /// # Errors
+    /// The output took no more.
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.flush()
+    }
+
+    /// Packets that this output was given and could not keep.
+    fn unwritten(&self) -> u64 {
+        0
     }
 }
 

@@ -15,6 +15,7 @@ fuzz_target!(|input: &[u8]| {
         ifindex: 0,
         direction: HookDirection::Unknown,
         link: if first & 1 == 0 { LinkType::Ethernet } else { LinkType::RawIp },
+        vlan: None,
         wire_len: u32::try_from(bytes.len()).unwrap() + u32::from(first >> 1) * 1000,
         bytes,
     };

@@ -19,6 +19,7 @@ fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {
         ifindex: 0,
         direction: HookDirection::Unknown,
         link,
+        vlan: None,
         wire_len: u32::try_from(bytes.len()).expect("short"),
         bytes,
     }
