@@ -6,7 +6,7 @@ use super::{
     reader::{Found, Step, link_type},
     units::Units,
 };
-use crate::capture::{HookDirection, LinkType};
+use crate::capture::{HookDirection, InterfaceNames, LinkType};
 
 /// Types of blocks.
 const SECTION: u32 = 0x0a0d_0d0a;
@@ -36,10 +36,8 @@ pub const MAX_INTERFACES: usize = 65_536;
 const MAX_NAME: usize = 128;
 
 /// An interface that a file introduces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name, if the file has it.
-    pub name: Option<Box<str>>,
     link: Option<LinkType>,
     number: u16,
     snaplen: u32,
@@ -62,6 +60,7 @@ impl Interface {
 pub(super) struct Blocks {
     order: ByteOrder,
     interfaces: Vec<Interface>,
+    names: InterfaceNames,
     /// Where this section's interfaces begin.
     section: usize,
     /// The time of the last packet that had one.
@@ -72,11 +71,13 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new() -> Self {
+    /// Names are added to `names` under the interfaces' numbers.
+    pub(super) fn new(names: InterfaceNames) -> Self {
         Self {
             // The first section says it.
             order: ByteOrder::Little,
             interfaces: Vec::new(),
+            names,
             section: 0,
             time_ns: 0,
             ending: None,
@@ -176,16 +177,16 @@ impl Blocks {
         let _reserved = fields.u16().ok_or(contents)?;
         let snaplen = fields.u32().ok_or(contents)?;
         let mut interface = Interface {
-            name: None,
             link: link_type(number.into()),
             number,
             snaplen,
             units: Units::DEFAULT,
             offset_ns: 0,
         };
+        let mut name = None;
         while let Some((code, value)) = fields.option() {
             match (code, value) {
-                (IF_NAME, name) => interface.name = readable(name),
+                (IF_NAME, value) => name = readable(value),
                 (IF_TSRESOL, &[resolution]) => interface.units = Units::from_option(resolution),
                 (IF_TSOFFSET, &[a, b, c, d, e, f, g, h]) => {
                     let seconds = match fields.order {
@@ -197,6 +198,9 @@ impl Blocks {
                 _ => {}
             }
         }
+        let index = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
+        let name = name.unwrap_or_else(|| format!("if{index}"));
+        self.names.insert(index.saturating_add(1), &name);
         self.interfaces.push(interface);
         Ok(None)
     }
@@ -296,9 +300,9 @@ fn direction(mut options: Fields<'_>) -> HookDirection {
 }
 
 /// A name from a file, which may hold anything: the part that prints.
-fn readable(name: &[u8]) -> Option<Box<str>> {
+fn readable(name: &[u8]) -> Option<String> {
     let name = name.get(..MAX_NAME).unwrap_or(name);
     let name: String =
         String::from_utf8_lossy(name).chars().filter(|letter| !letter.is_control()).collect();
-    (!name.is_empty()).then(|| name.into())
+    (!name.is_empty()).then_some(name)
 }

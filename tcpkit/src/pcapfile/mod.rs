@@ -18,6 +18,7 @@ mod reader;
 pub(crate) mod samples;
 mod units;
 
+pub(crate) use self::error::place;
 pub use self::{
     blocks::{Interface, MAX_INTERFACES},
     buffer::MAX_BUFFER,

@@ -7,7 +7,7 @@ use super::{
     classic::{self, Magic, Pcap},
     error::Part,
 };
-use crate::capture::{Frame, HookDirection, LinkType};
+use crate::capture::{Frame, HookDirection, InterfaceNames, LinkType};
 
 /// A link type by the number that files have for it (`LINKTYPE_*`); raw IP has several, some of them
 /// other systems' own.
@@ -66,6 +66,7 @@ enum Format {
 pub struct Reader {
     buffer: Buffer,
     format: Format,
+    names: InterfaceNames,
     /// Bytes to be skipped when they come.
     skip: u64,
     packets: u64,
@@ -82,7 +83,14 @@ impl Reader {
     /// A reader of a file of which no byte has come.
     #[must_use]
     pub fn new() -> Self {
-        Self { buffer: Buffer::new(), format: Format::Unknown, skip: 0, packets: 0, foreign: 0 }
+        Self {
+            buffer: Buffer::new(),
+            format: Format::Unknown,
+            names: InterfaceNames::default(),
+            skip: 0,
+            packets: 0,
+            foreign: 0,
+        }
     }
 
     /// Where the next bytes go, at least one of them; to be called only after
@@ -168,6 +176,13 @@ impl Reader {
         }
     }
 
+    /// The names of those interfaces by their numbers, as [`Frame::ifindex`] has them: their own, else
+    /// `if0`, `if1` … in the file's order.
+    #[must_use]
+    pub fn interface_names(&self) -> InterfaceNames {
+        self.names.clone()
+    }
+
     /// Packets so far, with those that were skipped.
     #[must_use]
     pub fn packets(&self) -> u64 {
@@ -220,7 +235,7 @@ impl Reader {
         }
         let Some(&first) = data.first_chunk() else { return Ok(Step::NeedMore) };
         self.format = if first == blocks::MAGIC {
-            Format::Pcapng(Blocks::new())
+            Format::Pcapng(Blocks::new(self.names.clone()))
         } else {
             Format::Header(classic::magic(first).ok_or(Reason::NoCapture)?)
         };
