@@ -220,6 +220,22 @@ fn pipes_are_live() {
 }
 
 #[test]
+fn a_named_pipe_may_be_opened_before_its_writer_comes() {
+    let path = std::env::temp_dir().join(format!("tcpkit-fifo-{}", std::process::id()));
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let opened = OfflineSource::open(&path, &filter(""), NO_TERMINALS);
+    let mut live = Live { source: opened.unwrap(), seen: Vec::new() };
+    assert_eq!(live.read(), Progress::Idle { now_ns: 0 });
+    let mut writer = File::options().write(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    writer.write_all(&sample(2)).unwrap();
+    assert_eq!(live.read(), Progress::Idle { now_ns: 1 });
+    assert_eq!(live.seen, times(2));
+    drop(writer);
+    assert_eq!(live.read(), Progress::Eof);
+}
+
+#[test]
 fn compressed_bytes_may_come_one_by_one() {
     for content in
         [gzip(&sample(2)), zstd(&sample(2)), [gzip(&sample(2)), gzip(&packet(2))].concat()]
