@@ -4,6 +4,8 @@ use std::{error::Error, fs, io};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
+use super::FileError;
+
 /// Why a source gives no frames.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
@@ -83,6 +85,15 @@ pub enum CaptureError {
     /// The kernel's counters could not be read.
     #[error("cannot read the kernel's counters: {0}")]
     Counters(#[source] MapError),
+    /// A capture file gives no (more) packets.
+    #[error("{path}: {why}")]
+    File {
+        /// The file, as the user named it.
+        path: String,
+        /// Why not, and where it stopped.
+        #[source]
+        why: FileError,
+    },
 }
 
 impl CaptureError {

@@ -1,14 +1,18 @@
 //! Where packets come from: the [`Source`] trait and its implementations.
 
+mod bar;
 mod clock;
 mod error;
+mod file_error;
 mod frame;
 mod guardian;
+mod input;
 pub mod interfaces;
 pub mod listening;
 mod live;
 mod names;
 mod netlink;
+mod offline;
 pub mod programs;
 pub mod ring;
 
@@ -17,11 +21,14 @@ use std::ops::ControlFlow;
 use tcpkit_common::Counters;
 
 pub use self::{
+    bar::Terminals,
     clock::{WallClock, monotonic_ns},
     error::CaptureError,
+    file_error::FileError,
     frame::{Frame, HookDirection, LinkType, VlanTag},
     live::{AttachMode, LiveConfig, LiveSource},
     names::InterfaceNames,
+    offline::OfflineSource,
 };
 
 /// How a call to [`Source::read`] ended.

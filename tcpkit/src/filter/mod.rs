@@ -7,6 +7,7 @@
 mod classic;
 mod compile;
 mod ebpf;
+mod interpret;
 mod named;
 pub mod patch;
 mod ports;
@@ -14,7 +15,11 @@ mod translate;
 
 use std::ops::RangeInclusive;
 
-pub use self::{classic::Classic, ebpf::Insn};
+pub use self::{
+    classic::Classic,
+    ebpf::Insn,
+    interpret::{FileProgram, Verdict},
+};
 
 /// Room for a filter in the kernel programs, in instructions.
 pub const MAX_INSTRUCTIONS: usize = tcpkit_common::FILTER_SLOT_LEN;

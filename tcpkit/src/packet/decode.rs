@@ -1,9 +1,10 @@
 //! Finds the transport header of a frame: directly in the plain case, through etherparse in all
-//! others (VLAN tags, IP options, extension headers, fragments).
+//! others (VLAN tags, IP options, extension headers, fragments). Link headers that only files have are
+//! left to `link`.
 
 use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, err::Layer};
 
-use super::{Addresses, Datagram, Endpoint, Payload, Segment, tcp};
+use super::{Addresses, Datagram, Endpoint, Payload, Segment, network, tcp};
 use crate::capture::{Frame, LinkType};
 
 /// What a frame carries.
@@ -31,6 +32,8 @@ pub enum Undecoded {
 }
 
 const ETHERNET_LEN: usize = 14;
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const UDP_LEN: usize = 8;
@@ -49,9 +52,20 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
             _ => None,
         },
         LinkType::RawIp => decode_plain(frame, 0),
-        _ => None,
+        LinkType::Null | LinkType::Loop | LinkType::LinuxSll | LinkType::LinuxSll2 => {
+            ip_offset(frame).ok().and_then(|offset| decode_plain(frame, offset))
+        }
     };
     plain.unwrap_or_else(|| decode_any(frame))
+}
+
+/// Where the IP header begins behind another link header than Ethernet's.
+fn ip_offset(frame: &Frame<'_>) -> Result<usize, Undecoded> {
+    let network = network(frame).ok_or(Undecoded::Malformed)?;
+    match network.ethertype {
+        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => Ok(network.offset),
+        _ => Err(Undecoded::NotIp),
+    }
 }
 
 /// Where a transport header lies, and where by the IP header's word the packet ends.
@@ -162,7 +176,14 @@ fn decode_any<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     let sliced = match frame.link {
         LinkType::Ethernet => LaxSlicedPacket::from_ethernet(frame.bytes).ok(),
         LinkType::RawIp => LaxSlicedPacket::from_ip(frame.bytes).ok(),
-        _ => None,
+        LinkType::Null | LinkType::Loop | LinkType::LinuxSll | LinkType::LinuxSll2 => {
+            match ip_offset(frame) {
+                Ok(offset) => {
+                    frame.bytes.get(offset..).and_then(|ip| LaxSlicedPacket::from_ip(ip).ok())
+                }
+                Err(undecoded) => return Decoded::Other(undecoded),
+            }
+        }
     };
     let Some(sliced) = sliced else { return Decoded::Other(Undecoded::Malformed) };
     match locate(frame, &sliced) {

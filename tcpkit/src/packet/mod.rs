@@ -7,10 +7,12 @@
 
 mod decode;
 mod endpoint;
+mod link;
 mod tcp;
 
 pub use decode::{Decoded, Undecoded, decode};
 pub use endpoint::Endpoint;
+pub use link::{Network, network};
 pub use tcp::{TcpFlags, TcpHeader};
 
 /// One end to the other.

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use tcpkit::{
     capture::{Frame, HookDirection, LinkType},
-    packet::{Decoded, decode},
+    packet::{Decoded, decode, network},
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -14,11 +14,21 @@ fuzz_target!(|input: &[u8]| {
         time_ns: 0,
         ifindex: 0,
         direction: HookDirection::Unknown,
-        link: if first & 1 == 0 { LinkType::Ethernet } else { LinkType::RawIp },
+        link: match first & 7 {
+            0 => LinkType::Null,
+            1 => LinkType::Loop,
+            2 => LinkType::LinuxSll,
+            3 => LinkType::LinuxSll2,
+            4 | 5 => LinkType::RawIp,
+            _ => LinkType::Ethernet,
+        },
         vlan: None,
-        wire_len: u32::try_from(bytes.len()).unwrap() + u32::from(first >> 1) * 1000,
+        wire_len: u32::try_from(bytes.len()).unwrap() + u32::from(first >> 3) * 1000,
         bytes,
     };
+    if let Some(network) = network(&frame) {
+        assert!(network.offset <= bytes.len());
+    }
     let payload = match decode(&frame) {
         Decoded::Tcp(segment) => segment.payload,
         Decoded::Udp(datagram) => datagram.payload,

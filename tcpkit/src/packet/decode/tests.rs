@@ -13,6 +13,15 @@ use crate::capture::HookDirection;
 
 const PAYLOAD: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 
+const LINKS: &[LinkType] = &[
+    LinkType::Ethernet,
+    LinkType::RawIp,
+    LinkType::Null,
+    LinkType::Loop,
+    LinkType::LinuxSll,
+    LinkType::LinuxSll2,
+];
+
 fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {
     Frame {
         time_ns: 0,
@@ -119,6 +128,12 @@ fn fragment(offset: u16) -> Ipv6Extensions {
 fn shapes() -> Vec<(&'static str, LinkType, Vec<u8>)> {
     let plain4 = ipv4(&[], 0, false);
     let plain6 = ipv6(&Ipv6Extensions::default());
+    let behind = |header: &[u8], body: &[u8]| [header, body].concat();
+    let sll = |rest: &[u8], body: &[u8]| behind(&[&[0; 14], rest].concat(), body);
+    let sll2 = |ethertype: [u8; 2], rest: &[u8], body: &[u8]| {
+        behind(&[&ethertype, &[0; 18][..], rest].concat(), body)
+    };
+    let options4 = ipv4(&[1, 1, 1, 0], 0, false);
     let ethernet4 = |tags: &[u16], body: &[u8]| ethernet(tags, 0x0800, body);
     vec![
         ("IPv4", LinkType::Ethernet, ethernet4(&[], &plain4)),
@@ -130,9 +145,18 @@ fn shapes() -> Vec<(&'static str, LinkType, Vec<u8>)> {
         ("VLAN and IPv6", LinkType::Ethernet, ethernet(&[0x8100], 0x86dd, &plain6)),
         ("IPv6 extensions", LinkType::Ethernet, ethernet(&[], 0x86dd, &ipv6(&extensions()))),
         ("first IPv6 fragment", LinkType::Ethernet, ethernet(&[], 0x86dd, &ipv6(&fragment(0)))),
-        ("raw IPv4", LinkType::RawIp, plain4),
-        ("raw IPv6", LinkType::RawIp, plain6),
+        ("raw IPv4", LinkType::RawIp, plain4.clone()),
+        ("raw IPv6", LinkType::RawIp, plain6.clone()),
         ("raw IPv6 extensions", LinkType::RawIp, ipv6(&extensions())),
+        ("null IPv4", LinkType::Null, behind(&[2, 0, 0, 0], &plain4)),
+        ("null IPv6", LinkType::Null, behind(&[0, 0, 0, 30], &plain6)),
+        ("null IPv6 extensions", LinkType::Null, behind(&[24, 0, 0, 0], &ipv6(&extensions()))),
+        ("loop IPv4 with options", LinkType::Loop, behind(&[0, 0, 0, 2], &options4)),
+        ("SLL IPv4", LinkType::LinuxSll, sll(&[8, 0], &plain4)),
+        ("SLL VLAN and IPv6", LinkType::LinuxSll, sll(&[0x81, 0, 0, 5, 0x86, 0xdd], &plain6)),
+        ("SLL2 IPv4 with options", LinkType::LinuxSll2, sll2([8, 0], &[], &options4)),
+        ("SLL2 IPv6", LinkType::LinuxSll2, sll2([0x86, 0xdd], &[], &plain6)),
+        ("SLL2 VLAN", LinkType::LinuxSll2, sll2([0x81, 0], &[0, 5, 8, 0], &plain4)),
     ]
 }
 
@@ -191,6 +215,12 @@ fn what_carries_no_segment_is_named() {
     short[2..4].copy_from_slice(&30_u16.to_be_bytes());
     check(&ethernet(&[], 0x0800, &short), Undecoded::Malformed);
     check(&[], Undecoded::Malformed);
+    let check = |link, bytes: &[u8], expect| {
+        assert_eq!(decode(&frame(link, bytes)), Decoded::Other(expect), "{link:?}");
+    };
+    check(LinkType::Null, &[7, 0, 0, 0, 0x45], Undecoded::NotIp);
+    check(LinkType::LinuxSll, &[0; 15], Undecoded::Malformed);
+    check(LinkType::LinuxSll2, &[8; 30], Undecoded::NotIp);
 }
 
 #[test]
@@ -220,8 +250,10 @@ fn packets_beyond_64_kilobytes_are_as_long_as_their_frame() {
 
 proptest! {
     #[test]
-    fn no_bytes_do_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), raw in any::<bool>()) {
-        let link = if raw { LinkType::RawIp } else { LinkType::Ethernet };
+    fn no_bytes_do_harm(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        link in prop::sample::select(LINKS),
+    ) {
         if let Decoded::Tcp(segment) = decode(&frame(link, &bytes)) {
             prop_assert!(segment.payload.bytes.len() <= segment.payload.wire_len as usize);
         }
@@ -229,12 +261,13 @@ proptest! {
 
     #[test]
     fn no_flipped_bits_do_harm(
-        shape in 0_usize..12,
+        shape in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),
         value in any::<u8>(),
         len in any::<prop::sample::Index>(),
     ) {
-        let (_, link, mut bytes) = shapes().swap_remove(shape);
+        let mut shapes = shapes();
+        let (_, link, mut bytes) = shapes.swap_remove(shape.index(shapes.len()));
         let at = at.index(bytes.len());
         bytes[at] = value;
         let len = len.index(bytes.len() + 1);
