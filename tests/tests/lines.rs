@@ -1,0 +1,491 @@
+//! Lines of packets against the real tcpdump's: byte by byte, but for what its decoders of
+//! applications append.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
+use std::{
+    cell::RefCell,
+    io::{self, Read as _, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    rc::Rc,
+};
+
+use nix::sys::signal::{Signal, kill};
+use tcpkit::{
+    capture::{Frame, HookDirection, InterfaceNames, LinkType},
+    sink::{
+        Sink as _,
+        packets::{HexDump, PacketLineOptions, PacketLines},
+    },
+};
+use tcpkit_tests::{
+    frames::{
+        IPV4, IPV6, Ipv4Extra, QINQ, TCP, UDP, VLAN, authentication, ethernet, extension, fragment,
+        ipv4, ipv6, tcp, udp, vlan,
+    },
+    netns::{Netns, eventually},
+    redis::{Client, RedisServer, SERVER},
+};
+
+/// An interface that no machine has, so that tcpdump prints `?` for it.
+const IFINDEX: u32 = 0x7fff_fff0;
+
+/// A frame as a capture file holds it.
+#[derive(Clone)]
+struct Captured {
+    bytes: Vec<u8>,
+    wire_len: usize,
+}
+
+impl Captured {
+    fn whole(bytes: Vec<u8>) -> Self {
+        Self { wire_len: bytes.len(), bytes }
+    }
+}
+
+const LINKS: [(LinkType, u32); 6] = [
+    (LinkType::Ethernet, 1),
+    (LinkType::RawIp, 101),
+    (LinkType::Null, 0),
+    (LinkType::Loop, 108),
+    (LinkType::LinuxSll, 113),
+    (LinkType::LinuxSll2, 276),
+];
+
+const EPOCH_S: u32 = 1_700_000_000;
+
+/// A pcap file with microseconds, of which the frames are one apart.
+fn pcap(link: LinkType, frames: &[Captured]) -> Vec<u8> {
+    let number = LINKS.iter().find(|it| it.0 == link).unwrap().1;
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, number] {
+        file.extend(u32::to_le_bytes(word));
+    }
+    for (position, frame) in frames.iter().enumerate() {
+        let lengths = [frame.bytes.len() as u32, frame.wire_len as u32];
+        for word in [EPOCH_S, position as u32, lengths[0], lengths[1]] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(&frame.bytes);
+    }
+    file
+}
+
+/// What tcpdump prints, packet by packet.
+fn theirs(file: &[u8], arguments: &str) -> Vec<String> {
+    let mut tcpdump = Command::new("tcpdump")
+        .args("-n -S -r -".split(' ').chain(arguments.split_whitespace()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = tcpdump.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(file).unwrap());
+        tcpdump.wait_with_output().unwrap()
+    });
+    assert!(output.status.success());
+    split(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Lines to packets: a packet begins with a time of day.
+fn split(output: &str) -> Vec<String> {
+    let mut packets: Vec<String> = Vec::new();
+    for line in output.lines() {
+        let begins = line.len() > 15 && line.as_bytes()[2] == b':' && line.as_bytes()[8] == b'.';
+        if begins {
+            packets.push(line.to_owned());
+        } else {
+            let packet = packets.last_mut().unwrap();
+            packet.push('\n');
+            packet.push_str(line);
+        }
+    }
+    packets
+}
+
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the sink prints, packet by packet.
+fn ours(link: LinkType, frames: &[Captured], options: PacketLineOptions) -> Vec<String> {
+    let names = InterfaceNames::default();
+    names.insert(IFINDEX, "?");
+    let output = Shared::default();
+    // tcpdump has the column for this link type, and only for it.
+    let options = PacketLineOptions { interface_column: link == LinkType::LinuxSll2, ..options };
+    let mut sink = PacketLines::new(Box::new(output.clone()), options, names);
+    for (position, captured) in frames.iter().enumerate() {
+        let frame = Frame {
+            time_ns: 0,
+            ifindex: IFINDEX,
+            direction: HookDirection::Unknown,
+            link,
+            vlan: None,
+            wire_len: captured.wire_len as u32,
+            bytes: &captured.bytes,
+        };
+        let unix_ns = u64::from(EPOCH_S) * 1_000_000_000 + position as u64 * 1000;
+        sink.on_packet(&frame, unix_ns).unwrap();
+    }
+    sink.flush().unwrap();
+    let bytes = output.0.borrow().clone();
+    split(&String::from_utf8(bytes).unwrap())
+}
+
+/// The options by their letters.
+fn options(letters: &str) -> PacketLineOptions {
+    let has = |word: &str| letters.split_whitespace().any(|it| it == word);
+    PacketLineOptions {
+        quiet: has("-q"),
+        link_header: has("-e"),
+        ascii: has("-A"),
+        hex: match () {
+            () if has("-x") => HexDump::FromNetwork { text: false },
+            () if has("-X") => HexDump::FromNetwork { text: true },
+            () if has("-xx") => HexDump::FromLink { text: false },
+            () if has("-XX") => HexDump::FromLink { text: true },
+            () => HexDump::None,
+        },
+        interface_column: false,
+    }
+}
+
+/// Both print the same for each frame.
+#[track_caller]
+fn check(link: LinkType, frames: &[Captured], letters: &str) {
+    let expect = theirs(&pcap(link, frames), letters);
+    let lines = ours(link, frames, options(letters));
+    let mut wrong = Vec::new();
+    for ((expect, line), frame) in expect.iter().zip(&lines).zip(frames) {
+        if line != expect {
+            wrong.push(format!(
+                "theirs {expect}\n  ours {line}\n       {} of {} bytes: {}",
+                frame.bytes.len(),
+                frame.wire_len,
+                frame.bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{link:?} {letters}: {} of {} differ\n{}",
+        wrong.len(),
+        frames.len(),
+        wrong[..wrong.len().min(25)].join("\n")
+    );
+    assert_eq!(expect.len(), frames.len());
+    assert_eq!(lines.len(), frames.len());
+}
+
+/// A segment with these control bits.
+fn flagged(flags: u8, reserved: u8, payload: &[u8]) -> Vec<u8> {
+    let mut segment = tcp(40_000, 6400, &[], payload);
+    segment[4..8].copy_from_slice(&0xffff_fff0_u32.to_be_bytes());
+    segment[12] |= reserved;
+    segment[13] = flags;
+    segment[18..20].copy_from_slice(&77_u16.to_be_bytes());
+    segment
+}
+
+/// A segment with these options, filled up with ends.
+fn optioned(flags: u8, options: &[u8]) -> Vec<u8> {
+    let mut options = options.to_vec();
+    options.resize(options.len().next_multiple_of(4), 0);
+    let mut segment = tcp(40_000, 6400, &options, b"abcd");
+    segment[13] = flags;
+    segment
+}
+
+/// Segments with every control bit and every option, right and wrong.
+fn segments() -> Vec<Vec<u8>> {
+    let mut segments = Vec::new();
+    for flags in 0..=255 {
+        segments.push(flagged(flags, (flags & 1) * 0xf, b""));
+        segments.push(flagged(flags, 0, b"abcd"));
+    }
+    let timestamp: &[u8] = &[1, 1, 8, 10, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 2];
+    for option in [
+        timestamp,
+        &[2, 4, 5, 0xb4],
+        &[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7],
+        &[1, 1, 5, 10, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff],
+        &[1, 1, 5, 18, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4],
+        &[5, 2],
+        &[5, 9, 0, 0, 0, 0, 0, 0, 0],
+        &[6, 6, 0, 0, 0, 9],
+        &[7, 6, 0, 0, 0, 9],
+        &[11, 6, 1, 0, 0, 9],
+        &[12, 6, 0, 0, 0, 9],
+        &[19, 18, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+        &[20, 4, 0x0a, 3],
+        &[28, 4, 0x80, 0x07],
+        &[28, 4, 0x00, 0x08],
+        &[29, 4, 1, 2],
+        &[29, 8, 1, 2, 0xaa, 0xbb, 0xcc, 0xdd],
+        &[29, 3, 1],
+        &[29, 2],
+        &[34, 2],
+        &[34, 6, 1, 2, 3, 4],
+        &[34, 5, 1, 2, 3],
+        &[34, 4, 1, 2],
+        &[254, 4, 0xf9, 0x89],
+        &[254, 8, 0xf9, 0x89, 1, 2, 3, 4],
+        &[254, 6, 0x12, 0x34, 1, 2],
+        &[254, 3, 1],
+        &[254, 2],
+        &[99, 2],
+        &[99, 5, 1, 2, 3],
+        // Lengths that lie.
+        &[99, 0],
+        &[99, 1],
+        &[99, 40],
+        &[1, 99, 40],
+        &[2, 3, 5],
+        &[2, 6, 5, 0xb4, 1, 1],
+        &[2, 2],
+        &[3, 2],
+        &[3, 4, 7, 9],
+        &[4, 3, 1],
+        &[8, 4, 1, 2],
+        &[8, 12, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1],
+        &[1, 1, 1, 8],
+        &[1, 1, 1, 99],
+        &[0, 1, 1, 1],
+    ] {
+        segments.push(optioned(0x18, option));
+        segments.push(optioned(0x02, option));
+    }
+    // Multipath TCP, every subtype with every length.
+    for subtype in 0..=9_u8 {
+        for says in [0x00, 0x01, 0x81, 0x04, 0x05, 0x0f, 0x1d, 0x1f] {
+            for len in 2..=30_u8 {
+                let mut option = vec![30, len, subtype << 4 | says & 1, says];
+                option.extend(0..30);
+                option.truncate(usize::from(len));
+                segments.push(optioned([0x02, 0x12, 0x10][usize::from(len) % 3], &option));
+                segments.push(optioned(0x10, &option));
+            }
+        }
+    }
+    // Header lengths that lie.
+    for words in 0..16 {
+        let mut segment = tcp(40_000, 6400, &[], b"abcdefgh");
+        segment[12] = words << 4;
+        segments.push(segment);
+    }
+    segments
+}
+
+fn datagrams() -> Vec<Vec<u8>> {
+    let mut datagrams = vec![udp(40_000, 6400, b""), udp(40_000, 6400, b"abcd")];
+    for len in [0_u16, 7, 8, 9, 500, 0xffff] {
+        let mut datagram = udp(40_000, 6400, b"abcd");
+        datagram[4..6].copy_from_slice(&len.to_be_bytes());
+        datagrams.push(datagram);
+    }
+    datagrams
+}
+
+/// ICMP messages of every type, about a UDP datagram or a TCP segment.
+fn messages(version: u8) -> Vec<Vec<u8>> {
+    let about = |transport: u8| match version {
+        4 => ipv4(transport, Ipv4Extra::default(), &udp(1, 40_000, b"abcd")),
+        _ => ipv6(transport, &udp(1, 40_000, b"abcd")),
+    };
+    let types: Vec<u8> = match version {
+        4 => (0..20).chain([200]).collect(),
+        // Without RPL, renumbering and questions for names, of which tcpdump says more.
+        _ => [1, 2, 3, 4, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 141, 142, 143, 144]
+            .into_iter()
+            .chain([145, 146, 147, 200, 201])
+            .collect(),
+    };
+    let mut messages = Vec::new();
+    for kind in types {
+        for code in 0..18 {
+            let is_unknown = version == 6 && kind == 1 && code > 4;
+            for transport in [TCP, UDP, 50] {
+                if is_unknown || (version == 6 && transport == 50 && kind == 1 && code == 4) {
+                    continue;
+                }
+                let mut message = vec![kind, code, 0, 0, 0, 2, 5, 0xdc];
+                message.extend(about(transport));
+                messages.push(message);
+            }
+        }
+    }
+    messages
+}
+
+fn arps() -> Vec<Vec<u8>> {
+    let mut arps = Vec::new();
+    for operation in [1, 2, 3, 4, 8, 9] {
+        for target in [0, 9] {
+            for (protocol, len) in [(0x0800_u16, 4), (0x86dd, 4), (0x0800, 3), (0x1234, 4)] {
+                let mut arp = vec![0, 1];
+                arp.extend(protocol.to_be_bytes());
+                arp.extend([6, len, 0, operation, 2, 0, 0, 0, 0, 1, 10, 9, 0, 1]);
+                arp.extend([target, 0, 0, 0, 0, target, 10, 9, 0, 2, 0, 0]);
+                arps.push(arp);
+            }
+        }
+    }
+    arps
+}
+
+/// IP packets of every shape, and what else has an EtherType.
+fn packets() -> Vec<(u16, Vec<u8>)> {
+    let plain = Ipv4Extra::default();
+    let mut packets = Vec::new();
+    for (transport, bytes) in segments()
+        .into_iter()
+        .map(|it| (TCP, it))
+        .chain(datagrams().into_iter().map(|it| (UDP, it)))
+    {
+        packets.push((IPV4, ipv4(transport, plain, &bytes)));
+        packets.push((IPV6, ipv6(transport, &bytes)));
+    }
+    packets.extend(messages(4).iter().map(|it| (IPV4, ipv4(1, plain, it))));
+    packets.extend(messages(6).iter().map(|it| (IPV6, ipv6(58, it))));
+    packets.extend(arps().into_iter().map(|it| (0x0806, it)));
+    packets.extend(shapes());
+    packets
+}
+
+/// What can be around a segment or datagram in a packet.
+fn shapes() -> Vec<(u16, Vec<u8>)> {
+    let segment = optioned(0x18, &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+    let datagram = udp(40_000, 6400, b"abcd");
+    let mut packets = Vec::new();
+    for (transport, bytes) in [(TCP, &segment), (UDP, &datagram)] {
+        let mut v4 = |extra| packets.push((IPV4, ipv4(transport, extra, bytes)));
+        v4(Ipv4Extra { options: &[1, 1, 1, 0], ..Ipv4Extra::default() });
+        v4(Ipv4Extra { options: &[1; 40], ..Ipv4Extra::default() });
+        for fragment in [0x2000, 0x2001, 0x0010, 0x4000, 0x8000] {
+            v4(Ipv4Extra { fragment, ..Ipv4Extra::default() });
+        }
+        for total_len in [0, 19, 20, 21, 27, 28, 40, 41, 500] {
+            v4(Ipv4Extra { total_len: Some(total_len), ..Ipv4Extra::default() });
+        }
+        let mut v6 = |next, payload: &[u8]| packets.push((IPV6, ipv6(next, payload)));
+        v6(0, &hop_by_hop(transport, bytes));
+        v6(60, &extension(transport, 1, bytes));
+        v6(60, &extension(60, 2, &extension(transport, 3, bytes)));
+        v6(0, &hop_by_hop(60, &extension(transport, 2, bytes)));
+        v6(43, &extension(transport, 3, bytes));
+        v6(43, &extension(transport, 2, bytes));
+        let mut segment_routing = extension(transport, 5, bytes);
+        segment_routing[2] = 4;
+        segment_routing[5] = 0x80;
+        v6(43, &segment_routing);
+        segment_routing[2] = 9;
+        v6(43, &segment_routing);
+        v6(44, &fragment(transport, 0, true, bytes));
+        v6(44, &fragment(transport, 10, false, bytes));
+        v6(51, &authentication(transport, 6, bytes));
+        v6(59, bytes);
+        v6(0, &hop_by_hop(0, bytes));
+        v6(60, &extension(0, 1, bytes));
+        for len in [0_u16, 1, 500] {
+            let mut packet = ipv6(transport, bytes);
+            packet[4..6].copy_from_slice(&len.to_be_bytes());
+            packets.push((IPV6, packet));
+        }
+        let inner = ipv4(transport, Ipv4Extra::default(), bytes);
+        packets.push((IPV4, ipv4(4, Ipv4Extra::default(), &inner)));
+        packets.push((IPV6, ipv6(4, &inner)));
+        packets.push((IPV4, ipv4(41, Ipv4Extra::default(), &ipv6(transport, bytes))));
+        packets.push((IPV4, ipv4(51, Ipv4Extra::default(), &authentication(transport, 6, bytes))));
+        // The wrong version for its EtherType.
+        packets.push((IPV6, inner));
+        packets.push((IPV4, ipv6(transport, bytes)));
+    }
+    for protocol in [50, 59, 77, 200, 253] {
+        packets.push((IPV4, ipv4(protocol, Ipv4Extra::default(), &segment)));
+        packets.push((IPV6, ipv6(protocol, &segment)));
+    }
+    for version_and_len in [0x05, 0x44, 0x40, 0x4f, 0x55, 0xf5] {
+        let mut packet = ipv4(TCP, Ipv4Extra::default(), &segment);
+        packet[0] = version_and_len;
+        packets.push((IPV4, packet));
+    }
+    for address in [
+        [0_u8; 16],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 9, 0, 1],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 9, 0, 1],
+        [0xfe, 0x80, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+    ] {
+        let mut packet = ipv6(TCP, &segment);
+        packet[8..24].copy_from_slice(&address);
+        packets.push((IPV6, packet));
+    }
+    packets
+}
+
+/// A header of hop-by-hop options that holds padding.
+fn hop_by_hop(next: u8, payload: &[u8]) -> Vec<u8> {
+    let mut header = extension(next, 1, payload);
+    header[2..8].copy_from_slice(&[1, 4, 0, 0, 0, 0]);
+    header
+}
+
+/// A packet behind a link header.
+fn frame(link: LinkType, ethertype: u16, packet: &[u8]) -> Vec<u8> {
+    let family: u32 = if ethertype == IPV6 { 30 } else { 2 };
+    let header = match link {
+        LinkType::Ethernet => return ethernet(ethertype, packet),
+        LinkType::RawIp => Vec::new(),
+        LinkType::Null => family.to_le_bytes().to_vec(),
+        LinkType::Loop => family.to_be_bytes().to_vec(),
+        LinkType::LinuxSll => {
+            let mut header = vec![0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0];
+            header.extend(ethertype.to_be_bytes());
+            header
+        }
+        LinkType::LinuxSll2 => {
+            let mut header = ethertype.to_be_bytes().to_vec();
+            header.extend([0, 0]);
+            header.extend(IFINDEX.to_be_bytes());
+            header.extend([0, 1, 4, 6, 2, 0, 0, 0, 0, 1, 0, 0]);
+            header
+        }
+    };
+    [header, packet.to_vec()].concat()
+}
+
+fn carries(link: LinkType, ethertype: u16) -> bool {
+    let is_ip = matches!(ethertype, IPV4 | IPV6);
+    is_ip || !matches!(link, LinkType::RawIp | LinkType::Null | LinkType::Loop)
+}
+
+#[test]
+fn every_shape_has_tcpdumps_line() {
+    for (link, _) in LINKS {
+        let frames: Vec<Captured> = packets()
+            .iter()
+            .filter(|(ethertype, _)| carries(link, *ethertype))
+            .map(|(ethertype, packet)| Captured::whole(frame(link, *ethertype, packet)))
+            .collect();
+        for letters in ["", "-q", "-e", "-e -q"] {
+            check(link, &frames, letters);
+        }
+    }
+}
