@@ -94,16 +94,12 @@ pub(super) fn print(line: &mut Line<'_, '_>, bytes: Bytes<'_>) -> Result<(), Cut
             }
         }
         128 | 129 => {
-            line.field(", id ", bytes.u16(4)?);
-            line.field(", seq ", bytes.u16(6)?);
+            let (id, seq) = (bytes.u16(4)?, bytes.u16(6)?);
+            line.field(", id ", id);
+            line.field(", seq ", seq);
         }
         130 if bytes.wire_len() == LISTENER_LEN => push_listener(line, bytes),
-        130 if bytes.wire_len() >= QUERY_2_LEN => {
-            let group = bytes.array(8)?;
-            line.str(" v2 [gaddr ");
-            line.ipv6(group);
-            line.str("]");
-        }
+        130 if bytes.wire_len() >= QUERY_2_LEN => push_query_2(line, bytes)?,
         130 => {
             line.field(" unknown-version (len ", bytes.wire_len());
             line.str(") ");
@@ -194,4 +190,23 @@ fn push_listener(line: &mut Line<'_, '_>, bytes: Bytes<'_>) {
         line.str(" addr: ");
         line.ipv6(group);
     }
+}
+
+/// A query of the second version, which may name sources (RFC 3810, 5.1).
+fn push_query_2(line: &mut Line<'_, '_>, bytes: Bytes<'_>) -> Result<(), Cut> {
+    line.str(" v2");
+    bytes.u16(4)?;
+    let group = bytes.array(8)?;
+    line.str(" [gaddr ");
+    line.ipv6(group);
+    let sources = bytes.u16(26)?;
+    let len = u32::from(sources).saturating_mul(16).saturating_add(QUERY_2_LEN);
+    if bytes.wire_len() < len {
+        line.str(" [invalid number of sources]");
+    } else if sources > 0 {
+        line.field(", ", sources);
+        line.str(" source(s)");
+    }
+    line.str("]");
+    Ok(())
 }

@@ -197,7 +197,8 @@ pub(super) fn inside<'a>(
         }
         ESP => {
             line.header = "esp";
-            let (spi, seq) = (bytes.u32(0)?, bytes.u32(4)?);
+            // Without a byte of what is encrypted it counts as cut.
+            let (spi, seq, _) = (bytes.u32(0)?, bytes.u32(4)?, bytes.u8(8)?);
             line.str("ESP(spi=0x");
             line.hex(spi, 8);
             line.str(",seq=0x");
@@ -228,10 +229,13 @@ fn authentication(line: &mut Line<'_, '_>, bytes: Bytes<'_>) -> Result<u32, Cut>
         line.hex(reserved, 1);
         line.str("[MustBeZero],");
     }
+    let spi = bytes.u32(4)?;
     line.str("spi=0x");
-    line.hex(bytes.u32(4)?, 8);
-    line.str(",seq=0x");
-    line.hex(bytes.u32(8)?, 1);
+    line.hex(spi, 8);
+    line.str(",");
+    let seq = bytes.u32(8)?;
+    line.str("seq=0x");
+    line.hex(seq, 1);
     line.str(",icv=0x");
     let check = bytes.skip(12);
     let check_len = usize::try_from(len.saturating_sub(12)).map_err(|_| Cut)?;

@@ -95,6 +95,7 @@ impl<'a> Packet<'a> {
         mut enclosing: Enclosing,
     ) -> Result<(), Cut> {
         let (mut next, mut at, mut jumbo) = (first, HEADER_LEN, None);
+        let starts_with_hop_by_hop = first == HOP_BY_HOP;
         if !matches!(next, TCP | UDP) {
             enclosing.push(line);
             line.str(": ");
@@ -109,7 +110,11 @@ impl<'a> Packet<'a> {
             let then = match next {
                 HOP_BY_HOP => {
                     if at != HEADER_LEN {
-                        line.str("[The Hop-by-Hop Options header don't follow the IPv6 header]");
+                        line.str(if starts_with_hop_by_hop {
+                            "[The Hop-by-Hop Options header was already found]"
+                        } else {
+                            "[The Hop-by-Hop Options header don't follow the IPv6 header]"
+                        });
                         line.invalid();
                         return Ok(());
                     }
@@ -121,6 +126,10 @@ impl<'a> Packet<'a> {
                     Some(len) => Then::Header(here.u8(0)?, at.saturating_add(len)),
                     None => Then::End,
                 },
+                ROUTING if here.captured().is_empty() => {
+                    line.cut();
+                    return Ok(());
+                }
                 ROUTING => match routing(line, here)? {
                     Some(len) => Then::Header(here.u8(0)?, at.saturating_add(len)),
                     None => Then::End,
@@ -287,8 +296,9 @@ fn routing(line: &mut Line<'_, '_>, here: Bytes<'_>) -> Result<Option<u32>, Cut>
                 line.str(", flags=0x");
                 line.hex(flags, 1);
             }
+            let tag = here.u16(6)?;
             line.str(", tag=");
-            line.hex(here.u16(6)?, 1);
+            line.hex(tag, 1);
         }
         _ => {
             line.str(" (unknown type)");

@@ -198,7 +198,7 @@ mod tests {
             "1:2:3:4:5:6:7:8",
             "::ffff:10.9.0.1",
             "::10.9.0.1",
-            "::2:0:0:0:0",
+            "0:0:0:2::",
             "::ffff:0:0:0",
         ] {
             let address: Ipv6Addr = text.parse().expect("an address");

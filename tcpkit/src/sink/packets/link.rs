@@ -222,11 +222,11 @@ fn push_family(line: &mut Line<'_, '_>, family: u32, wire_len: u32) {
 /// Linux's header for packets of several kinds of devices, first version.
 fn cooked<'a>(line: &mut Line<'a, '_>, bytes: Bytes<'a>) -> Result<u32, Cut> {
     line.header = "sll";
-    let [_, kind, _, _, l0, l1, address @ .., _, _, p0, p1] = bytes.array::<16>(0)?;
+    let [k0, k1, _, _, l0, l1, address @ .., _, _, p0, p1] = bytes.array::<16>(0)?;
     let protocol = u16::from_be_bytes([p0, p1]);
     let has_address = [l0, l1] == [0, 6];
     let push = |line: &mut Line<'_, '_>| {
-        let word = packet_type(kind).unwrap_or("?");
+        let word = packet_type(u16::from_be_bytes([k0, k1])).unwrap_or("?");
         // Three columns, to the right.
         (word.len()..3).for_each(|_| line.str(" "));
         line.str(word);
@@ -252,7 +252,7 @@ fn cooked_2<'a>(line: &mut Line<'a, '_>, bytes: Bytes<'a>) -> Result<u32, Cut> {
 
 /// Which way a packet went, by the header of either version: its number is Linux's `PACKET_*`
 /// (`if_packet.h`).
-pub(super) fn packet_type(kind: u8) -> Option<&'static str> {
+pub(super) fn packet_type(kind: u16) -> Option<&'static str> {
     Some(match kind {
         0 => "In",
         1 => "B",

@@ -160,8 +160,8 @@ fn push_interface(text: &mut Vec<u8>, frame: &Frame<'_>, names: &InterfaceNames)
 /// packet sockets.
 fn direction(frame: &Frame<'_>) -> &'static str {
     let said = match (frame.link, frame.bytes) {
-        (LinkType::LinuxSll, [_, kind, ..]) => Some(*kind),
-        (LinkType::LinuxSll2, [_, _, _, _, _, _, _, _, _, _, kind, ..]) => Some(*kind),
+        (LinkType::LinuxSll, [high, low, ..]) => Some(u16::from_be_bytes([*high, *low])),
+        (LinkType::LinuxSll2, [_, _, _, _, _, _, _, _, _, _, kind, ..]) => Some(u16::from(*kind)),
         _ => None,
     };
     if let Some(kind) = said {

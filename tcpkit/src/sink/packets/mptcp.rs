@@ -14,6 +14,8 @@ const SUBTYPES: [&str; 8] =
 /// contradicts itself; what was right before that is there.
 pub(super) fn push(line: &mut Line<'_, '_>, data: &[u8], flags: u8) -> Option<()> {
     let subtype = data.first()? >> 4;
+    // A cut behind this option bears its name, in tcpdump's lines as well.
+    line.header = "mptcp";
     // Kind and length count as well.
     let len = data.len().checked_add(2)?;
     line.field(" ", u64::try_from(len).ok()?);

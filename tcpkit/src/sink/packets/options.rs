@@ -110,7 +110,6 @@ fn stop(line: &mut Line<'_, '_>, reason: &Stop, first: bool) {
             }
         }
         Stop::Cut => {
-            line.header = "tcp";
             line.cut();
             if !first {
                 line.text.push(b'>');
