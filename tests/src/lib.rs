@@ -9,3 +9,4 @@ pub mod line;
 pub mod netns;
 pub mod raw;
 pub mod redis;
+pub mod shapes;

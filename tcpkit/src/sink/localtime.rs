@@ -23,6 +23,11 @@ impl TimeFormat {
         Self::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S")
     }
 
+    /// Times of day in the machine's zone, such as `19:23:06`.
+    pub(super) fn local_time_of_day() -> Self {
+        Self::new(TimeZone::system(), "%H:%M:%S")
+    }
+
     fn new(zone: TimeZone, form: &'static str) -> Self {
         Self { zone, form, second: None, text: Vec::new() }
     }

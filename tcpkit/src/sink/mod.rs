@@ -3,6 +3,7 @@
 mod decimal;
 pub mod json;
 mod localtime;
+pub mod packets;
 pub mod text;
 
 use std::io::{self, Write};
