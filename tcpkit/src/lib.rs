@@ -15,6 +15,7 @@ pub mod filter;
 pub mod flow;
 pub mod ledger;
 pub mod packet;
+pub mod pcapfile;
 pub mod pipeline;
 pub mod protocol;
 pub mod run;
