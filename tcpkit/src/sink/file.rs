@@ -63,7 +63,7 @@ pub struct FileSinkConfig {
     /// When the first file begins, in ns since the Unix epoch: now, or `None` for the first packet's
     /// time when that is of the past. A first file whose name depends on that is created then.
     pub start_unix_ns: Option<u64>,
-    /// The link type of a pcap file.
+    /// The link type of a pcap file, and of a pcapng file without packets.
     pub link: FileLink,
     /// The names of the interfaces, for a pcapng file.
     pub names: InterfaceNames,
@@ -132,8 +132,11 @@ impl FileSink {
     /// The file cannot be created or written to, or standard output was to be rotated.
     pub fn create(config: FileSinkConfig) -> Result<Self, FileSinkError> {
         let is_pcapng = config.path.as_os_str().as_bytes().ends_with(PCAPNG);
-        let encoding =
-            if is_pcapng { Encoding::pcapng(config.names) } else { Encoding::pcap(config.link) };
+        let encoding = if is_pcapng {
+            Encoding::pcapng(config.names, config.link)
+        } else {
+            Encoding::pcap(config.link)
+        };
         let is_stdout = config.path.as_os_str() == STDOUT;
         let rotation = Rotation::new(
             config.path,

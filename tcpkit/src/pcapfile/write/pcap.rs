@@ -68,7 +68,7 @@ mod tests {
         let expect = [
             0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 20, 1, 0,
             0, //
-            0x1a, 0x46, 0x65, 0x5e, 0x63, 0x61, 0x6c, 0x0f, 3, 0, 0, 0, 2, 1, 0, 0, 5, 6, 7,
+            0x1a, 0x46, 0x65, 0x5e, 0xa3, 0x61, 0x6c, 0x0f, 3, 0, 0, 0, 2, 1, 0, 0, 5, 6, 7,
         ];
         assert_eq!(file, expect);
         assert_eq!(first_packet_len(&file[HEADER_LEN..]), Some(19));

@@ -52,8 +52,9 @@ impl Encoding {
         Self::Pcap { link: link.link() }
     }
 
-    pub(super) fn pcapng(names: InterfaceNames) -> Self {
+    pub(super) fn pcapng(names: InterfaceNames, link: FileLink) -> Self {
         Self::Pcapng(Interfaces {
+            link: link.link(),
             names,
             known: HashMap::default(),
             in_order: Vec::new(),
@@ -99,6 +100,10 @@ impl Encoding {
         unix_ns: u64,
     ) {
         let Self::Pcapng(interfaces) = self else { return };
+        if interfaces.in_order.is_empty() {
+            // libpcap refuses a file that tells of no interface.
+            pcapng::push_interface(buffer, interfaces.link, None);
+        }
         let mut told = Vec::new();
         for (number, &(ifindex, _)) in (0..).zip(&interfaces.in_order) {
             // Frames of two link types make one interface two.
@@ -149,6 +154,8 @@ fn sum(counters: &[InterfaceCounters], ifindex: u32) -> Option<Statistics> {
 /// The interfaces that a pcapng file describes.
 #[derive(Debug)]
 pub(super) struct Interfaces {
+    /// What the packets of a file without packets begin with.
+    link: LinkType,
     names: InterfaceNames,
     known: HashMap<Interface, u32, RandomState>,
     in_order: Vec<Interface>,
