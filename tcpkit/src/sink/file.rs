@@ -79,7 +79,7 @@ pub enum FileSinkError {
         .path.display()
     )]
     Create {
-        /// The file, or its directory.
+        /// The file, or the form of its name.
         path: PathBuf,
         /// The system's reason.
         #[source]
@@ -163,7 +163,7 @@ impl FileSink {
             late: 0,
         };
         if sink.rotation.waits_for_time() {
-            may_create_in(sink.rotation.directory())?;
+            may_create(sink.rotation.form())?;
         } else {
             sink.open().map_err(|(path, error)| FileSinkError::Create { path, error })?;
         }
@@ -308,12 +308,16 @@ fn warn_failed(path: &Path, error: &io::Error) {
     );
 }
 
-/// Whether a file could be created in a directory, whose name may be empty for the current one.
-fn may_create_in(directory: Option<&Path>) -> Result<(), FileSinkError> {
-    let Some(directory) = directory else { return Ok(()) };
-    let path = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    access(path, AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|error| FileSinkError::Create { path: path.to_owned(), error: error.into() })
+/// Whether a file could be created whose name has no time yet.
+fn may_create(form: &Path) -> Result<(), FileSinkError> {
+    let directory = match form.parent() {
+        // The directory's name has no time either.
+        Some(parent) if parent.as_os_str().as_bytes().contains(&b'%') => return Ok(()),
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    access(directory, AccessFlags::W_OK | AccessFlags::X_OK)
+        .map_err(|error| FileSinkError::Create { path: form.to_owned(), error: error.into() })
 }
 
 impl Sink for FileSink {

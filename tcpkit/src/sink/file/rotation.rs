@@ -77,9 +77,9 @@ impl Rotation {
             && self.path.as_os_str().as_bytes().contains(&b'%')
     }
 
-    /// The directory of the first file, unless its name depends on a time.
-    pub(super) fn directory(&self) -> Option<&Path> {
-        self.path.parent().filter(|parent| !parent.as_os_str().as_bytes().contains(&b'%'))
+    /// What the user typed as the files' name.
+    pub(super) fn form(&self) -> &Path {
+        &self.path
     }
 
     /// Says when the first file begins, unless that is known.
