@@ -1,4 +1,5 @@
-//! The formats of capture files, pcap and pcapng: bytes to frames, without IO.
+//! The formats of capture files, pcap and pcapng: bytes to frames and back, without
+//! IO.
 //!
 //! The framing is read here and not by a crate, for three reasons: no packet may cost an allocation
 //! (blocks with their options as lists do), errors have to say at which byte and behind which packet
@@ -17,6 +18,7 @@ mod reader;
 #[cfg(test)]
 pub(crate) mod samples;
 mod units;
+pub mod write;
 
 pub(crate) use self::error::place;
 pub use self::{

@@ -1,6 +1,7 @@
 //! Where packets and transactions go: the [`Sink`] trait, and the registry that `--format` walks.
 
 mod decimal;
+pub mod file;
 pub mod json;
 mod localtime;
 pub mod packets;
@@ -54,6 +55,11 @@ pub trait Sink {
     /// The output took no more.
     fn finish(&mut self) -> Result<(), SinkError> {
         self.flush()
+    }
+
+    /// Whether this output is complete by what the user asked for, so that the run is over.
+    fn is_done(&self) -> bool {
+        false
     }
 
     /// Packets that this output was given and could not keep.
