@@ -6,6 +6,8 @@ pub mod expressions;
 pub mod frames;
 pub mod ledger;
 pub mod line;
+pub mod loaded;
 pub mod netns;
 pub mod raw;
 pub mod redis;
+pub mod traffic;

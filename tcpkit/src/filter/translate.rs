@@ -1,6 +1,6 @@
-//! From classic BPF to eBPF over a `__sk_buff`.
+//! From classic BPF to eBPF over a `__sk_buff` or an `xdp_md`.
 //!
-//! The result is the body of `fn(skb, egress) -> verdict`, with verdict 0 or 1. It says of every
+//! The result is the body of `fn(packet, egress) -> verdict`, with verdict 0 or 1. It says of every
 //! packet what libpcap's own interpreter says: all arithmetic has 32 bits, and a load behind the
 //! packet's end, or a division by 0, refuses the packet.
 //!
@@ -8,9 +8,13 @@
 //! these slow paths stand behind the program, out of the way. The place of the packet is asked anew
 //! for each load: that keeps no knowledge over joins, so the verifier's work grows with the length of
 //! the program only.
+//!
+//! The outer VLAN tag stands beside the bytes at TC and among them at XDP. Where the expression wants
+//! it the other way, loads are moved by its length from the tag on, and those that touch the border
+//! read from a window: the few bytes around it, put together on the stack.
 
 use super::{
-    FilterError,
+    FilterError, View,
     classic::{
         ALU_DIV, ALU_LSH, ALU_MOD, ALU_NEG, ALU_RSH, ANCILLARY, CLASS_ALU, CLASS_JMP, CLASS_LD,
         CLASS_LDX, CLASS_RET, CLASS_ST, CLASS_STX, Classic, JMP_JA, JMP_JEQ, JMP_JGE, JMP_JGT,
@@ -18,15 +22,18 @@ use super::{
     },
     ebpf::{
         ADD, ALU32, ALU64, AND, FRAME, Insn, JA, JEQ, JGE, JGT, JLE, JLT, JMP, JMP32, JNE, LSH,
-        MOV, OR, R0, R1, R2, R3, R4, Size,
+        MOV, OR, R0, R1, R2, R3, R4, SUB, Size,
     },
 };
 
-/// The context; helpers leave it alone, as the next three.
-const SKB: u8 = 6;
+/// The packet's context; helpers leave it alone, as the next three.
+const CONTEXT: u8 = 6;
 const A: u8 = 7;
 const X: u8 = 8;
+/// At TC: whether the packet goes out.
 const EGRESS: u8 = 9;
+/// At XDP, where packets come in only: the length of the tag that loads do not see, or 0.
+const HIDDEN: u8 = 9;
 
 /// Fields of `__sk_buff`.
 const SKB_LEN: i16 = 0;
@@ -42,11 +49,21 @@ const SKB_HASH: i16 = 68;
 const SKB_DATA: i16 = 76;
 const SKB_DATA_END: i16 = 80;
 
+/// Fields of `xdp_md`.
+const XDP_DATA: i16 = 0;
+const XDP_DATA_END: i16 = 4;
+const XDP_IFINDEX: i16 = 12;
+const XDP_QUEUE: i16 = 16;
+
 /// What sockets see as the type of packets that the host sends. At TC it is not set yet.
 const PACKET_OUTGOING: i32 = 4;
+/// The same of those that come in for the host. At XDP nobody has looked yet.
+const PACKET_HOST: i32 = 0;
 
-const HELPER_SKB_LOAD_BYTES: i32 = 26;
 const HELPER_CPU: i32 = 8;
+const HELPER_SKB_LOAD_BYTES: i32 = 26;
+const HELPER_XDP_LEN: i32 = 188;
+const HELPER_XDP_LOAD_BYTES: i32 = 189;
 
 /// The frame's parts: bytes from a helper; the twelve bytes around a tag; scratch memory.
 const BUFFER: i16 = -8;
@@ -55,9 +72,15 @@ const MEMORY: i16 = -88;
 
 /// Where a tag stands in a frame, and where the window begins.
 const TAG_START: i32 = 12;
-const TAG_END: i32 = 16;
 const TAG_LEN: i32 = 4;
+const TAG_END: i32 = TAG_START + TAG_LEN;
 const WINDOW_START: i32 = 8;
+
+/// The kinds of tags that the kernel takes off.
+const TAG_KINDS: [i32; 2] = [0x8100, 0x88a8];
+
+/// The last four bytes of the shortest frame whose tag the kernel takes off; it drops shorter ones.
+const SHORTEST_TAGGED_END: i32 = 16;
 
 /// Direct access reaches up to here: the verifier follows no further than 64 KiB.
 const DIRECT_LIMIT: i32 = 0x7ff0;
@@ -76,6 +99,8 @@ enum Target {
 #[derive(Clone, Copy)]
 enum Place {
     At(i32),
+    /// So far behind the bytes that loads do not see.
+    BehindHidden(i32),
     /// In a register, R2, which is not above 2^33.
     InR2,
 }
@@ -96,19 +121,17 @@ struct Translator {
     /// Where the classic instructions begin.
     starts: Vec<usize>,
     slow: Vec<SlowPath>,
-    /// Whether loads see a tag that the kernel keeps beside the bytes.
-    tagged: bool,
+    view: View,
 }
 
-/// Translates a checked program. With `tagged`, a VLAN tag that the kernel keeps beside the bytes is
-/// where it is on the wire.
-pub(super) fn translate(program: &[Classic], tagged: bool) -> Result<Vec<Insn>, FilterError> {
+/// Translates a checked program for a hook.
+pub(super) fn translate(program: &[Classic], view: View) -> Result<Vec<Insn>, FilterError> {
     let mut it = Translator {
         out: Vec::new(),
         jumps: Vec::new(),
         starts: Vec::new(),
         slow: Vec::new(),
-        tagged,
+        view,
     };
     it.begin(program);
     let reached = reached(program);
@@ -180,8 +203,16 @@ impl Translator {
 
     /// Registers and memory that classic programs find ready.
     fn begin(&mut self, program: &[Classic]) {
-        self.push(Insn::register(ALU64, MOV, SKB, R1));
-        self.push(Insn::register(ALU64, MOV, EGRESS, R2));
+        self.push(Insn::register(ALU64, MOV, CONTEXT, R1));
+        match self.view {
+            View::Tc | View::TcTagged => self.push(Insn::register(ALU64, MOV, EGRESS, R2)),
+            View::Xdp => {}
+            View::XdpUntagged => {
+                if program.iter().any(|&one| reads_packet(one)) {
+                    self.find_hidden();
+                }
+            }
+        }
         self.push(Insn::constant(ALU32, MOV, A, 0));
         self.push(Insn::constant(ALU32, MOV, X, 0));
         let mut words: Vec<u32> = program.iter().filter_map(|one| one.memory_word()).collect();
@@ -190,8 +221,44 @@ impl Translator {
         for word in words {
             self.push(Insn::store_zero(FRAME, memory(word)));
         }
-        if self.tagged {
-            self.build_window();
+        match self.view {
+            View::Tc | View::Xdp => {}
+            View::TcTagged => self.build_window(),
+            View::XdpUntagged => {
+                if program.iter().any(|&one| may_touch_border(one)) {
+                    self.build_window_without();
+                }
+            }
+        }
+    }
+
+    /// Sets [`HIDDEN`]: whether a frame has a tag that at TC would not be among the bytes.
+    fn find_hidden(&mut self) {
+        self.push(Insn::constant(ALU64, MOV, HIDDEN, 0));
+        self.load_linear(R1, R2);
+        self.push(Insn::register(ALU64, MOV, R3, R1));
+        self.push(Insn::constant(ALU64, ADD, R3, SHORTEST_TAGGED_END + 4));
+        let not_linear = self.leap(Insn::register(JMP, JGT, R3, R2));
+        // 12 fits.
+        self.push(Insn::load(Size::Half, R1, R1, TAG_START as i16));
+        let linear = self.leap(Insn::NOP);
+        self.land(not_linear);
+        self.push(Insn::constant(ALU32, MOV, R2, SHORTEST_TAGGED_END));
+        self.helper_load(BUFFER, 4);
+        let short = self.leap(Insn::constant(JMP, JNE, R0, 0));
+        self.push(Insn::constant(ALU32, MOV, R2, TAG_START));
+        self.helper_load(BUFFER, 4);
+        let broken = self.leap(Insn::constant(JMP, JNE, R0, 0));
+        self.push(Insn::load(Size::Half, R1, FRAME, BUFFER));
+        self.land(linear);
+        self.push(Insn::to_be(R1, Size::Half));
+        let [one, other] = TAG_KINDS;
+        let is_tag = self.leap(Insn::constant(JMP32, JEQ, R1, one));
+        let is_none = self.leap(Insn::constant(JMP32, JNE, R1, other));
+        self.land(is_tag);
+        self.push(Insn::constant(ALU64, MOV, HIDDEN, TAG_LEN));
+        for jump in [short, broken, is_none] {
+            self.land(jump);
         }
     }
 
@@ -201,29 +268,62 @@ impl Translator {
         for word in [0, 4, 8] {
             self.push(Insn::store_zero(FRAME, WINDOW + word));
         }
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_PRESENT));
-        let untagged = self.leap(Insn::constant(JMP32, JEQ, R1, 0));
+        let untagged = self.unless_moved();
         for (from, to) in [(WINDOW_START, WINDOW), (TAG_START, WINDOW + 8)] {
             // Where bytes are missing the window keeps zeroes, and loads look at the length.
             self.push(Insn::constant(ALU32, MOV, R2, from));
             self.helper_load(to, 4);
         }
         // Its kind is in network order already.
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_PROTO));
+        self.push(Insn::load(Size::Word, R1, CONTEXT, SKB_VLAN_PROTO));
         self.push(Insn::store(Size::Half, FRAME, WINDOW + 4, R1));
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_TCI));
+        self.push(Insn::load(Size::Word, R1, CONTEXT, SKB_VLAN_TCI));
         self.push(Insn::to_be(R1, Size::Half));
         self.push(Insn::store(Size::Half, FRAME, WINDOW + 6, R1));
         self.land(untagged);
     }
 
+    /// Builds what a frame without its tag has from [`WINDOW_START`] on: the end of the addresses and
+    /// four bytes more. All are there, or the tag would not be hidden.
+    fn build_window_without(&mut self) {
+        for word in [0, 4] {
+            self.push(Insn::store_zero(FRAME, WINDOW + word));
+        }
+        let untagged = self.unless_moved();
+        for (from, to) in [(WINDOW_START, WINDOW), (TAG_END, WINDOW + 4)] {
+            self.push(Insn::constant(ALU32, MOV, R2, from));
+            self.helper_load(to, 4);
+        }
+        self.land(untagged);
+    }
+
+    /// A jump for packets in which every load is where the bytes are.
+    fn unless_moved(&mut self) -> usize {
+        if self.view.is_xdp() {
+            return self.leap(Insn::constant(JMP32, JEQ, HIDDEN, 0));
+        }
+        self.push(Insn::load(Size::Word, R1, CONTEXT, SKB_VLAN_PRESENT));
+        self.leap(Insn::constant(JMP32, JEQ, R1, 0))
+    }
+
     /// Copies bytes from the offset in R2 to the frame; R0 tells whether they are there.
     fn helper_load(&mut self, to: i16, len: i32) {
-        self.push(Insn::register(ALU64, MOV, R1, SKB));
+        self.push(Insn::register(ALU64, MOV, R1, CONTEXT));
         self.push(Insn::register(ALU64, MOV, R3, FRAME));
         self.push(Insn::constant(ALU64, ADD, R3, to.into()));
         self.push(Insn::constant(ALU32, MOV, R4, len));
-        self.push(Insn::call(HELPER_SKB_LOAD_BYTES));
+        let xdp = self.view.is_xdp();
+        self.push(Insn::call(if xdp { HELPER_XDP_LOAD_BYTES } else { HELPER_SKB_LOAD_BYTES }));
+    }
+
+    /// Loads where the linear part begins and ends.
+    fn load_linear(&mut self, data: u8, end: u8) {
+        let (from, to) = match self.view.is_xdp() {
+            true => (XDP_DATA, XDP_DATA_END),
+            false => (SKB_DATA, SKB_DATA_END),
+        };
+        self.push(Insn::load(Size::Word, data, CONTEXT, from));
+        self.push(Insn::load(Size::Word, end, CONTEXT, to));
     }
 
     fn instruction(&mut self, at: usize, one: Classic) -> Result<(), FilterError> {
@@ -281,28 +381,34 @@ impl Translator {
 
     /// What the kernel knows of a packet beside its bytes.
     fn ancillary(&mut self, what: u32) -> Result<(), FilterError> {
-        let field = match what {
-            0 => SKB_PROTOCOL,
-            4 => SKB_PKT_TYPE,
-            8 => SKB_IFINDEX,
-            20 => SKB_MARK,
-            24 => SKB_QUEUE,
-            32 => SKB_HASH,
-            36 => {
+        let field = match (what, self.view.is_xdp()) {
+            (4, true) => {
+                self.push(Insn::constant(ALU32, MOV, A, PACKET_HOST));
+                return Ok(());
+            }
+            (8, true) => XDP_IFINDEX,
+            (24, true) => XDP_QUEUE,
+            (36, _) => {
                 self.push(Insn::call(HELPER_CPU));
                 self.push(Insn::register(ALU32, MOV, A, R0));
                 return Ok(());
             }
-            44 => SKB_VLAN_TCI,
-            48 => SKB_VLAN_PRESENT,
-            60 => SKB_VLAN_PROTO,
+            (0, false) => SKB_PROTOCOL,
+            (4, false) => SKB_PKT_TYPE,
+            (8, false) => SKB_IFINDEX,
+            (20, false) => SKB_MARK,
+            (24, false) => SKB_QUEUE,
+            (32, false) => SKB_HASH,
+            (44, false) => SKB_VLAN_TCI,
+            (48, false) => SKB_VLAN_PRESENT,
+            (60, false) => SKB_VLAN_PROTO,
             _ => return Err(FilterError::Ancillary { number: what }),
         };
-        self.push(Insn::load(Size::Word, A, SKB, field));
-        if matches!(field, SKB_PROTOCOL | SKB_VLAN_PROTO) {
+        self.push(Insn::load(Size::Word, A, CONTEXT, field));
+        if matches!(what, 0 | 60) {
             self.push(Insn::to_be(A, Size::Half));
         }
-        if field == SKB_PKT_TYPE {
+        if what == 4 {
             let comes_in = self.leap(Insn::constant(JMP32, JEQ, EGRESS, 0));
             self.push(Insn::constant(ALU32, MOV, A, PACKET_OUTGOING));
             self.land(comes_in);
@@ -311,12 +417,21 @@ impl Translator {
     }
 
     fn load_len(&mut self, to: u8) {
-        self.push(Insn::load(Size::Word, to, SKB, SKB_LEN));
-        if self.tagged {
-            self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_PRESENT));
-            let untagged = self.leap(Insn::constant(JMP32, JEQ, R1, 0));
-            self.push(Insn::constant(ALU32, ADD, to, TAG_LEN));
-            self.land(untagged);
+        if self.view.is_xdp() {
+            self.push(Insn::register(ALU64, MOV, R1, CONTEXT));
+            self.push(Insn::call(HELPER_XDP_LEN));
+            self.push(Insn::register(ALU32, MOV, to, R0));
+        } else {
+            self.push(Insn::load(Size::Word, to, CONTEXT, SKB_LEN));
+        }
+        match self.view {
+            View::Tc | View::Xdp => {}
+            View::TcTagged => {
+                let untagged = self.unless_moved();
+                self.push(Insn::constant(ALU32, ADD, to, TAG_LEN));
+                self.land(untagged);
+            }
+            View::XdpUntagged => self.push(Insn::register(ALU32, SUB, to, HIDDEN)),
         }
     }
 
@@ -324,19 +439,34 @@ impl Translator {
     fn load_packet(&mut self, size: Size, k: u32, indirect: bool, to: u8) {
         // No packet is that long, and the sum with X must not start again at 0.
         let Ok(k) = i32::try_from(k) else { return self.never_there(to) };
-        if !indirect && !self.tagged && k < DIRECT_LIMIT {
-            self.push(Insn::load(Size::Word, R1, SKB, SKB_DATA));
-            self.push(Insn::load(Size::Word, R2, SKB, SKB_DATA_END));
-            self.push(Insn::register(ALU64, MOV, R3, R1));
-            self.push(Insn::constant(ALU64, ADD, R3, k + size.bytes()));
-            let beyond = self.leap(Insn::register(JMP, JGT, R3, R2));
-            // Below the limit it fits.
-            self.push(Insn::load(size, to, R1, i16::try_from(k).unwrap_or(0)));
-            self.loaded(vec![beyond], Place::At(k), size, to);
-            return;
+        let moved = match self.view {
+            View::Tc | View::Xdp => Some(false),
+            View::XdpUntagged if k >= TAG_START => Some(true),
+            View::XdpUntagged if k <= TAG_START - size.bytes() => Some(false),
+            View::XdpUntagged | View::TcTagged => None,
+        };
+        match moved {
+            Some(moved) if !indirect && k < DIRECT_LIMIT => self.load_at(k, moved, size, to),
+            _ => {
+                self.address(k, indirect);
+                self.load_at_r2(size, to);
+            }
         }
-        self.address(k, indirect);
-        self.load_at_r2(size, to);
+    }
+
+    /// A load from a known place, behind what is hidden when it is `moved`.
+    fn load_at(&mut self, k: i32, moved: bool, size: Size, to: u8) {
+        self.load_linear(R1, R2);
+        if moved {
+            self.push(Insn::register(ALU64, ADD, R1, HIDDEN));
+        }
+        self.push(Insn::register(ALU64, MOV, R3, R1));
+        self.push(Insn::constant(ALU64, ADD, R3, k + size.bytes()));
+        let beyond = self.leap(Insn::register(JMP, JGT, R3, R2));
+        // Below the limit it fits.
+        self.push(Insn::load(size, to, R1, i16::try_from(k).unwrap_or(0)));
+        let place = if moved { Place::BehindHidden(k) } else { Place::At(k) };
+        self.loaded(vec![beyond], place, size, to);
     }
 
     fn address(&mut self, k: i32, indirect: bool) {
@@ -356,22 +486,28 @@ impl Translator {
     }
 
     fn load_at_r2(&mut self, size: Size, to: u8) {
+        // The border, and how far what is behind it stands from where the program looks.
+        let moved = match self.view {
+            View::Tc | View::Xdp => None,
+            View::TcTagged => Some((TAG_END, -TAG_LEN)),
+            View::XdpUntagged => Some((TAG_START, TAG_LEN)),
+        };
         let mut in_window = None;
-        if self.tagged {
-            self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_PRESENT));
-            let untagged = self.leap(Insn::constant(JMP32, JEQ, R1, 0));
+        if let Some((border, distance)) = moved {
+            let unmoved = self.unless_moved();
             let in_front = self.leap(Insn::constant(JMP, JLE, R2, TAG_START - size.bytes()));
-            let behind = self.leap(Insn::constant(JMP, JGE, R2, TAG_END));
-            self.load_from_window(size, to);
-            in_window = Some(self.leap(Insn::NOP));
-            self.land(behind);
-            self.push(Insn::constant(ALU64, ADD, R2, -TAG_LEN));
-            self.land(untagged);
+            if size != Size::Byte || border > TAG_START {
+                let behind = self.leap(Insn::constant(JMP, JGE, R2, border));
+                self.load_from_window(size, to);
+                in_window = Some(self.leap(Insn::NOP));
+                self.land(behind);
+            }
+            self.push(Insn::constant(ALU64, ADD, R2, distance));
+            self.land(unmoved);
             self.land(in_front);
         }
         let far = self.leap(Insn::constant(JMP, JGT, R2, DIRECT_LIMIT));
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_DATA));
-        self.push(Insn::load(Size::Word, R3, SKB, SKB_DATA_END));
+        self.load_linear(R1, R3);
         self.push(Insn::register(ALU64, ADD, R1, R2));
         self.push(Insn::register(ALU64, MOV, R4, R1));
         self.push(Insn::constant(ALU64, ADD, R4, size.bytes()));
@@ -383,13 +519,16 @@ impl Translator {
         }
     }
 
-    /// A load that touches the tag, which is not among the packet's bytes.
+    /// A load that touches the border between bytes that are not beside each other in the packet.
     fn load_from_window(&mut self, size: Size, to: u8) {
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_LEN));
-        self.push(Insn::constant(ALU64, ADD, R1, TAG_LEN));
-        self.push(Insn::register(ALU64, MOV, R3, R2));
-        self.push(Insn::constant(ALU64, ADD, R3, size.bytes()));
-        self.refuse_if(Insn::register(JMP, JGT, R3, R1));
+        // At XDP all of the window is there.
+        if !self.view.is_xdp() {
+            self.push(Insn::load(Size::Word, R1, CONTEXT, SKB_LEN));
+            self.push(Insn::constant(ALU64, ADD, R1, TAG_LEN));
+            self.push(Insn::register(ALU64, MOV, R3, R2));
+            self.push(Insn::constant(ALU64, ADD, R3, size.bytes()));
+            self.refuse_if(Insn::register(JMP, JGT, R3, R1));
+        }
         // Never so: for the verifier, which does not see that the end was behind the tag's start.
         self.refuse_if(Insn::constant(JMP, JLT, R2, WINDOW_START));
         self.push(Insn::register(ALU64, MOV, R1, FRAME));
@@ -420,6 +559,10 @@ impl Translator {
             }
             match path.place {
                 Place::At(k) => self.push(Insn::constant(ALU32, MOV, R2, k)),
+                Place::BehindHidden(k) => {
+                    self.push(Insn::register(ALU32, MOV, R2, HIDDEN));
+                    self.push(Insn::constant(ALU32, ADD, R2, k));
+                }
                 // The helper would take the lower half only.
                 Place::InR2 => self.refuse_if(Insn::constant(JMP, JGT, R2, i32::MAX)),
             }
@@ -508,6 +651,22 @@ impl Translator {
         }
         Ok(self.out)
     }
+}
+
+/// Whether a load reads the packet's bytes or its length.
+fn reads_packet(one: Classic) -> bool {
+    matches!(one.class(), CLASS_LD | CLASS_LDX)
+        && matches!(one.mode(), MODE_ABS | MODE_IND | MODE_MSH | MODE_LEN)
+}
+
+/// Whether a load may read from both sides of a tag that it does not see.
+fn may_touch_border(one: Classic) -> bool {
+    matches!(one.class(), CLASS_LD | CLASS_LDX)
+        && match one.mode() {
+            MODE_ABS => (9..12).contains(&one.k),
+            MODE_IND => true,
+            _ => false,
+        }
 }
 
 fn memory(word: u32) -> i16 {
