@@ -1,8 +1,23 @@
-//! The kernel's part of the ledger: one per CPU.
+//! The kernel's part of the ledger: one for each hook of an interface, on each CPU.
 
-use core::mem::size_of;
+use core::{mem::size_of, ops::Add};
 
-/// What the programs did with the packets they saw. On each CPU and over all of them:
+use crate::record::DIRECTION_EGRESS;
+
+/// How many [`Counters`] each CPU has: two for every interface index, modulo 256.
+pub const COUNTER_SLOTS: u32 = 512;
+
+/// Which of them a hook counts in; `direction` as in [`crate::RecordHeader::direction`].
+///
+/// An array is all that a packet has time for. So two interfaces share their counters when their
+/// indexes are the same modulo 256: nothing is lost, but it cannot be told whose it was.
+#[must_use]
+pub const fn counter_slot(ifindex: u32, direction: u8) -> u32 {
+    (ifindex & 0xff) << 1 | (direction == DIRECTION_EGRESS) as u32
+}
+
+/// What the programs did with the packets they saw. On each CPU and at each hook, and over all of
+/// them:
 ///
 /// - `seen = refused + matched`
 /// - `matched = captured + ring_full + copy_failed`
@@ -34,6 +49,26 @@ pub struct Counters {
 }
 
 const _: () = assert!(size_of::<Counters>() == 80);
+
+impl Add for Counters {
+    type Output = Self;
+
+    /// What happened at two hooks, or on two CPUs.
+    fn add(self, other: Self) -> Self {
+        Self {
+            seen: self.seen.wrapping_add(other.seen),
+            unparsed: self.unparsed.wrapping_add(other.unparsed),
+            refused: self.refused.wrapping_add(other.refused),
+            matched: self.matched.wrapping_add(other.matched),
+            captured: self.captured.wrapping_add(other.captured),
+            ring_full: self.ring_full.wrapping_add(other.ring_full),
+            copy_failed: self.copy_failed.wrapping_add(other.copy_failed),
+            truncated: self.truncated.wrapping_add(other.truncated),
+            matched_bytes: self.matched_bytes.wrapping_add(other.matched_bytes),
+            truncated_bytes: self.truncated_bytes.wrapping_add(other.truncated_bytes),
+        }
+    }
+}
 
 #[cfg(feature = "user")]
 #[expect(unsafe_code, reason = "integers only, no padding: any bit pattern is valid")]

@@ -10,7 +10,7 @@ mod counters;
 mod record;
 
 pub use config::{CaptureConfig, FILTER_SLOT_LEN};
-pub use counters::Counters;
+pub use counters::{COUNTER_SLOTS, Counters, counter_slot};
 pub use record::{
     DIRECTION_EGRESS, DIRECTION_INGRESS, LINK_ETHERNET, LINK_RAW_IP, RECORD_VERSION, RecordHeader,
 };

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use tcpkit_common::{RECORD_VERSION, RecordHeader};
 
-use crate::{frame::Packet, maps};
+use crate::{context::Context, maps};
 
 /// What became of a packet that the filter wanted.
 #[derive(Clone, Copy)]
@@ -39,25 +39,26 @@ const LARGEST: usize = 262_144 + HEADERS - SLACK;
 /// it: the ring's memory is best used that way, and the size of a reservation must be constant.
 /// The second value is how many bytes of the packet were left out.
 #[inline(always)]
-pub(crate) fn emit<const LINK: u8, const DIRECTION: u8>(
-    packet: &Packet,
+pub(crate) fn emit<C: Context, const LINK: u8, const DIRECTION: u8>(
+    packet: &C,
     payload: u32,
 ) -> (Outcome, u64) {
     let wire = u64::from(packet.len());
-    let wanted = (u64::from(payload) + u64::from(maps::snaplen())).min(wire).min(LARGEST as u64);
+    let most = C::MOST.min(LARGEST as u64);
+    let wanted = (u64::from(payload) + u64::from(maps::snaplen())).min(wire).min(most);
     // The compiler may keep the value in two registers, compare one and use the other; the verifier
     // then does not see the bound. A value read anew is in one register.
     // SAFETY: a valid reference.
     let len = unsafe { (&raw const wanted).read_volatile() };
-    if len == 0 || len > LARGEST as u64 {
+    if len == 0 || len > most {
         return (Outcome::CopyFailed, wire);
     }
     macro_rules! by_size {
         ($($capacity:expr),+) => {
             $(if len <= ($capacity - SLACK) as u64 {
-                put::<{ HEADER + $capacity }, LINK, DIRECTION>(packet, len)
+                put::<C, { HEADER + $capacity }, LINK, DIRECTION>(packet, len)
             } else)+ {
-                put::<{ HEADER + LARGEST + SLACK }, LINK, DIRECTION>(packet, len)
+                put::<C, { HEADER + LARGEST + SLACK }, LINK, DIRECTION>(packet, len)
             }
         };
     }
@@ -80,8 +81,8 @@ pub(crate) fn emit<const LINK: u8, const DIRECTION: u8>(
 
 /// Copies `len` bytes into a record of `RECORD` bytes, which has room for the header and for them.
 #[inline(always)]
-fn put<const RECORD: usize, const LINK: u8, const DIRECTION: u8>(
-    packet: &Packet,
+fn put<C: Context, const RECORD: usize, const LINK: u8, const DIRECTION: u8>(
+    packet: &C,
     len: u64,
 ) -> Outcome {
     // SAFETY: a helper without arguments.
@@ -93,7 +94,7 @@ fn put<const RECORD: usize, const LINK: u8, const DIRECTION: u8>(
     let start = record.as_mut_ptr();
     let header = RecordHeader {
         ts_ns,
-        ifindex: packet.ifindex(),
+        ifindex: C::ifindex(packet.raw()),
         wire_len: packet.len(),
         cap_len: len as u32,
         version: RECORD_VERSION,

@@ -8,22 +8,28 @@
 #[cfg(target_arch = "bpf")]
 use core::arch::asm;
 
-use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
 #[cfg(target_arch = "bpf")]
 use tcpkit_common::FILTER_SLOT_LEN;
 use tcpkit_common::{DIRECTION_EGRESS, LINK_ETHERNET};
 
-use crate::frame::Packet;
-
-/// Whether the filter selects a packet.
+/// Whether the filter selects a packet at TC.
 #[inline(always)]
-pub(crate) fn selects<const LINK: u8, const DIRECTION: u8>(packet: &Packet) -> bool {
+pub(crate) fn selects_skb<const LINK: u8, const DIRECTION: u8>(skb: *mut __sk_buff) -> bool {
     let egress = u64::from(DIRECTION == DIRECTION_EGRESS);
     let verdict = if LINK == LINK_ETHERNET {
-        tcpkit_filter_eth(packet.context(), egress)
+        tcpkit_filter_eth(skb, egress)
     } else {
-        tcpkit_filter_ip(packet.context(), egress)
+        tcpkit_filter_ip(skb, egress)
     };
+    verdict != 0
+}
+
+/// Whether the filter selects a packet at XDP, where all come in.
+#[inline(always)]
+pub(crate) fn selects_xdp<const LINK: u8>(xdp: *mut xdp_md) -> bool {
+    let verdict =
+        if LINK == LINK_ETHERNET { tcpkit_filter_xdp_eth(xdp) } else { tcpkit_filter_xdp_ip(xdp) };
     verdict != 0
 }
 
@@ -32,9 +38,9 @@ pub(crate) fn selects<const LINK: u8, const DIRECTION: u8>(packet: &Packet) -> b
 ///
 /// The verdicts differ, or the compiler would make one function of both.
 macro_rules! slot {
-    ($skb:ident, $egress:ident, $verdict:literal) => {{
+    ($packet:ident, $egress:expr, $verdict:literal) => {{
         #[cfg(not(target_arch = "bpf"))]
-        let verdict = u64::from(!$skb.is_null()) + $egress;
+        let verdict = u64::from(!$packet.is_null()) + $egress;
         #[cfg(target_arch = "bpf")]
         let verdict: u64;
         #[cfg(target_arch = "bpf")]
@@ -46,7 +52,7 @@ macro_rules! slot {
                 ".endr",
                 $verdict,
                 len = const FILTER_SLOT_LEN,
-                in("r1") $skb,
+                in("r1") $packet,
                 in("r2") $egress,
                 lateout("r0") verdict,
             );
@@ -67,4 +73,18 @@ extern "C" fn tcpkit_filter_eth(skb: *mut __sk_buff, egress: u64) -> u64 {
 #[unsafe(no_mangle)]
 extern "C" fn tcpkit_filter_ip(skb: *mut __sk_buff, egress: u64) -> u64 {
     slot!(skb, egress, "r0 = 2")
+}
+
+/// The same at XDP.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn tcpkit_filter_xdp_eth(xdp: *mut xdp_md) -> u64 {
+    slot!(xdp, 0_u64, "r0 = 3")
+}
+
+/// The same at XDP.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn tcpkit_filter_xdp_ip(xdp: *mut xdp_md) -> u64 {
+    slot!(xdp, 0_u64, "r0 = 4")
 }

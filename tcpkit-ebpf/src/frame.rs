@@ -7,8 +7,9 @@
 
 use core::mem::{MaybeUninit, size_of};
 
-use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use tcpkit_common::LINK_ETHERNET;
+
+use crate::context::Context;
 
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
@@ -86,48 +87,13 @@ pub(crate) struct Headers {
     pub(crate) transport: u32,
 }
 
-/// A packet as the kernel shows it.
-pub(crate) struct Packet {
-    skb: *mut __sk_buff,
+/// A packet as a hook shows it.
+pub(crate) struct Packet<C> {
+    /// The hook's view of it.
+    pub(crate) context: C,
 }
 
-impl Packet {
-    #[inline(always)]
-    pub(crate) fn new(skb: *mut __sk_buff) -> Self {
-        Self { skb }
-    }
-
-    /// The kernel's view of it.
-    #[inline(always)]
-    pub(crate) fn context(&self) -> *mut __sk_buff {
-        self.skb
-    }
-
-    /// The whole length in bytes, with what lies outside the linear part.
-    #[inline(always)]
-    pub(crate) fn len(&self) -> u32 {
-        // SAFETY: the kernel passes a valid context.
-        unsafe { (*self.skb).len }
-    }
-
-    #[inline(always)]
-    pub(crate) fn ifindex(&self) -> u32 {
-        // SAFETY: the kernel passes a valid context.
-        unsafe { (*self.skb).ifindex }
-    }
-
-    /// The tag that the kernel keeps beside the bytes: its TCI and EtherType, or zeroes.
-    #[inline(always)]
-    pub(crate) fn vlan(&self) -> (u16, u16) {
-        // SAFETY: the kernel passes a valid context.
-        unsafe {
-            if (*self.skb).vlan_present == 0 {
-                return (0, 0);
-            }
-            ((*self.skb).vlan_tci as u16, u16::from_be((*self.skb).vlan_proto as u16))
-        }
-    }
-
+impl<C: Context> Packet<C> {
     /// Finds the headers.
     #[inline(always)]
     pub(crate) fn parse<const LINK: u8>(&self) -> Parsed {
@@ -189,11 +155,15 @@ impl Packet {
         if ip.next == IPPROTO_TCP || ip.next == IPPROTO_UDP {
             return Parsed::Ip(Headers { protocol: ip.next, later_fragment: false, transport });
         }
-        let walked = walk_extensions(self.skb, transport, ip.next.into());
+        let walked = walk_extensions::<C>(
+            self.context.raw(),
+            transport + self.context.hidden(),
+            ip.next.into(),
+        );
         if walked == MALFORMED {
             return Parsed::Malformed;
         }
-        let transport = (walked >> 16) as u32;
+        let transport = ((walked >> 16) as u32).wrapping_sub(self.context.hidden());
         if transport > MAX_HEADERS {
             return Parsed::Malformed;
         }
@@ -222,44 +192,30 @@ impl Packet {
     }
 
     /// Reads a value at an offset; `None` behind the packet's end. Of at least two bytes: for one,
-    /// the compiler writes a comparison from which the verifier learns nothing.
+    /// the compiler writes a comparison from which the verifier learns nothing. And behind Ethernet's
+    /// addresses, since what is hidden stands there.
     #[inline(always)]
     fn read<T: Copy>(&self, offset: u32) -> Option<T> {
-        // SAFETY: the kernel passes a valid context.
-        let (data, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
+        let offset = offset + self.context.hidden();
+        let (data, end) = self.context.linear();
         let start = data + offset as usize;
         if start + size_of::<T>() <= end {
             // SAFETY: the comparison above, which the verifier asks for, keeps it in the packet.
             // The verifier also checks the alignment on machines that need one.
             return Some(unsafe { (start as *const T).read() });
         }
-        load(self.skb, offset)
-    }
-
-    /// Copies the first `len` bytes to `to`.
-    ///
-    /// # Safety
-    /// `to` must have room for `len` bytes, and `len` must not be 0.
-    #[inline(always)]
-    pub(crate) unsafe fn copy(&self, to: *mut u8, len: u32) -> bool {
-        // SAFETY: the caller vouches for `to`; the helper checks the packet's side.
-        unsafe { bpf_skb_load_bytes(self.skb.cast(), 0, to.cast(), len) == 0 }
+        load::<C, T>(self.context.raw(), offset)
     }
 }
 
 /// Reads a value that is not in the linear part.
 #[inline(always)]
-fn load<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
+fn load<C: Context, T: Copy>(raw: *mut C::Raw, offset: u32) -> Option<T> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper writes the whole of `value` or fails.
     unsafe {
-        let read = bpf_skb_load_bytes(
-            skb.cast(),
-            offset,
-            value.as_mut_ptr().cast(),
-            size_of::<T>() as u32,
-        );
-        (read == 0).then(|| value.assume_init())
+        let read = C::load(raw, offset, value.as_mut_ptr().cast(), size_of::<T>() as u32);
+        read.then(|| value.assume_init())
     }
 }
 
@@ -274,7 +230,7 @@ const LATER_FRAGMENT: u64 = 1 << 8;
 /// A function of its own that reads through the helper alone: rare, so its speed does not matter,
 /// and the verifier need not follow every offset that eight headers can add up to.
 #[inline(never)]
-fn walk_extensions(skb: *mut __sk_buff, start: u32, first: u64) -> u64 {
+fn walk_extensions<C: Context>(raw: *mut C::Raw, start: u32, first: u64) -> u64 {
     let mut offset = start;
     let mut next = first as u8;
     for _ in 0..MAX_EXTENSIONS {
@@ -282,7 +238,7 @@ fn walk_extensions(skb: *mut __sk_buff, start: u32, first: u64) -> u64 {
             IPPROTO_HOP_BY_HOP | IPPROTO_ROUTING | IPPROTO_DESTINATION | IPPROTO_MOBILITY => 8,
             IPPROTO_AUTHENTICATION => 4,
             IPPROTO_FRAGMENT => {
-                let Some([head, fragment]) = load::<[u16; 2]>(skb, offset) else {
+                let Some([head, fragment]) = load::<C, [u16; 2]>(raw, offset) else {
                     return MALFORMED;
                 };
                 offset += 8;
@@ -294,7 +250,7 @@ fn walk_extensions(skb: *mut __sk_buff, start: u32, first: u64) -> u64 {
             }
             _ => return u64::from(offset) << 16 | u64::from(next),
         };
-        let Some([following, len]) = load::<[u8; 2]>(skb, offset) else { return MALFORMED };
+        let Some([following, len]) = load::<C, [u8; 2]>(raw, offset) else { return MALFORMED };
         // The length leaves out the first eight bytes, which are two of the authentication's units.
         offset += 8 + u32::from(len) * unit;
         next = following;

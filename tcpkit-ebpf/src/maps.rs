@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
-use tcpkit_common::{CaptureConfig, Counters};
+use tcpkit_common::{COUNTER_SLOTS, CaptureConfig, Counters, counter_slot};
 
 /// The loader's settings. Read-only and frozen, so the verifier knows the values and drops the code
 /// that they rule out.
@@ -15,18 +15,19 @@ use tcpkit_common::{CaptureConfig, Counters};
 static CONFIG: Global<CaptureConfig> =
     Global::new(CaptureConfig { snaplen: u32::MAX, wakeup_bytes: 0, debug: 0 });
 
-/// One for each CPU: no program is interrupted by another on its CPU, so nothing is atomic.
+/// For each hook, and of those one for each CPU: no program is interrupted by another on its CPU, so
+/// nothing is atomic.
 #[map]
-static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
 
 /// The captured packets; the loader sets the size.
 #[map]
 pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 
-/// This CPU's counters.
+/// This CPU's counters of a hook; every hook has some.
 #[inline(always)]
-pub(crate) fn counters() -> Option<&'static mut Counters> {
-    let counters = COUNTERS.get_ptr_mut(0)?;
+pub(crate) fn counters(ifindex: u32, direction: u8) -> Option<&'static mut Counters> {
+    let counters = COUNTERS.get_ptr_mut(counter_slot(ifindex, direction))?;
     // SAFETY: the map's value is a `Counters`, lives as long as the program, and only the program
     // that runs on this CPU writes to it.
     Some(unsafe { &mut *counters })

@@ -15,6 +15,8 @@ pub const IPV6: u16 = 0x86dd;
 pub const VLAN: u16 = 0x8100;
 /// The EtherType of a provider's VLAN tag.
 pub const QINQ: u16 = 0x88a8;
+/// How many bytes a VLAN tag is.
+pub const VLAN_TAG_LEN: usize = 4;
 /// The IP protocol of TCP.
 pub const TCP: u8 = 6;
 /// The IP protocol of UDP.

@@ -14,14 +14,10 @@ use std::{
     process::Command,
 };
 
-use aya::programs::{TestRun, TestRunOptions};
 use pcap::{BpfProgram, Capture, Linktype};
 use tcpkit::{
-    capture::{
-        AttachMode, LinkType, LiveConfig, LiveSource, Source as _,
-        programs::{Hook, Programs, ProgramsConfig},
-    },
-    filter::{CaptureFilter, Classic, Compiled},
+    capture::{AttachMode, LinkType, LiveConfig, LiveSource, Source as _},
+    filter::{CaptureFilter, Classic, Compiled, FilterError, View},
 };
 use tcpkit_tests::{
     classifier::Classifier,
@@ -30,8 +26,13 @@ use tcpkit_tests::{
         IPV4, IPV6, Ipv4Extra, QINQ, TCP, UDP, VLAN, authentication, ethernet, extension, fragment,
         ipv4, ipv6, tcp, udp, vlan,
     },
+    loaded::{
+        Entry::{Egress, Ingress, Xdp},
+        Kernel, at_tc,
+    },
     netns::{Netns, eventually},
     raw::PacketSocket,
+    traffic,
 };
 
 const ETHERNET: Linktype = Linktype(1);
@@ -160,20 +161,80 @@ fn frames() -> Vec<Vec<u8>> {
     frames
 }
 
-/// Runs one expression's program over all frames; how many were compared and how many matched.
-fn compare(text: &str, link: Linktype, compiled: &Compiled, frames: &[Vec<u8>]) -> (u32, u32) {
-    let Some(reference) = reference(link, text) else { return (0, 0) };
-    let classifier = Classifier::load(compiled.instructions());
-    let (mut compared, mut matched) = (0, 0);
+/// How many verdicts were compared, and how many of them were "yes".
+#[derive(Clone, Copy, Default)]
+struct Compared {
+    all: usize,
+    yes: usize,
+}
+
+/// Runs one expression's program over all frames. `shown` is what libpcap's interpreter gets to see
+/// of a frame.
+fn compare(
+    (text, link): (&str, Linktype),
+    classifier: &Classifier,
+    frames: &[Vec<u8>],
+    shown: impl Fn(&[u8]) -> Vec<u8>,
+) -> Compared {
+    let Some(reference) = reference(link, text) else { return Compared::default() };
+    let mut compared = Compared::default();
     for frame in frames {
-        let expect = reference.filter(frame);
-        // The kernel runs no tests on frames that claim to be IP and have no room for its header.
+        let expect = reference.filter(&shown(frame));
         let Some(verdict) = classifier.run(frame) else { continue };
-        assert_eq!(verdict, expect, "{text:?} on {frame:02x?}\n{}", compiled.list_classic());
-        compared += 1;
-        matched += u32::from(verdict);
+        assert_eq!(verdict, expect, "{text:?} on {frame:02x?}");
+        compared.all += 1;
+        compared.yes += usize::from(verdict);
     }
-    (compared, matched)
+    compared
+}
+
+/// What libpcap's interpreter has to see of a frame for XDP's verdict: the bytes as they are if the
+/// expression speaks of tags, else without the outer tag, as TC and a live tcpdump have them.
+fn shown_at_xdp(text: &str) -> impl Fn(&[u8]) -> Vec<u8> {
+    let with_tag = text.contains("vlan");
+    move |frame| if with_tag { frame.to_vec() } else { at_tc(frame).0 }
+}
+
+/// The kernel runs no tests at TC on frames that claim to be IP and have no room for its header, nor
+/// on what does not fit into a page.
+fn runs_at_tc(frame: &[u8]) -> bool {
+    let needed = match frame[12..14] {
+        [0x08, 0x00] => 34,
+        [0x86, 0xdd] => 54,
+        _ => 14,
+    };
+    (needed..3400).contains(&frame.len())
+}
+
+/// Runs every expression over the frames at both hooks; how many verdicts there were, and the
+/// expressions that have only one verdict.
+fn compare_all(frames: &[Vec<u8>], raw: &[Vec<u8>]) -> (usize, Vec<&'static str>) {
+    let at_tc = frames.iter().filter(|frame| runs_at_tc(frame)).count();
+    let raw_at_tc = raw.iter().filter(|packet| packet.len() < 3400).count();
+    let (mut verdicts, mut one_verdict) = (0, Vec::new());
+    for text in EXPRESSIONS {
+        let (filter, xdp) = (filter(text), filter(text).xdp().unwrap());
+        let classifier = Classifier::load(filter.ethernet().instructions());
+        let tc = compare((text, ETHERNET), &classifier, frames, <[u8]>::to_vec);
+        assert_eq!(tc.all, at_tc, "{text}");
+        let classifier = Classifier::load_xdp(xdp.ethernet().instructions());
+        let compared = compare((text, ETHERNET), &classifier, frames, shown_at_xdp(text));
+        assert_eq!(compared.all, frames.len(), "{text}");
+        if tc.yes == 0 || tc.yes == tc.all {
+            one_verdict.push(*text);
+        }
+        verdicts += tc.all + compared.all;
+        if filter.no_raw_ip().is_some() {
+            continue;
+        }
+        let classifier = Classifier::load(filter.raw_ip().instructions());
+        let tc = compare((text, RAW_IP), &classifier, raw, <[u8]>::to_vec);
+        let classifier = Classifier::load_xdp(xdp.raw_ip().instructions());
+        let compared = compare((text, RAW_IP), &classifier, raw, <[u8]>::to_vec);
+        assert_eq!((tc.all, compared.all), (raw_at_tc, raw.len()), "{text}");
+        verdicts += tc.all + compared.all;
+    }
+    (verdicts, one_verdict)
 }
 
 #[test]
@@ -181,21 +242,49 @@ fn every_verdict_is_libpcaps() {
     let frames = frames();
     let raw: Vec<Vec<u8>> = packets().into_iter().map(|(_, packet)| packet).collect();
     assert!(EXPRESSIONS.len() >= 150 && frames.len() >= 2000, "{} frames", frames.len());
-    let (mut compared, mut never) = (0, Vec::new());
-    for text in EXPRESSIONS {
-        let filter = filter(text);
-        let (ran, matched) = compare(text, ETHERNET, filter.ethernet(), &frames);
-        assert!(ran as usize > frames.len() * 9 / 10, "{text}: {ran}");
-        if matched == 0 || matched == ran {
-            never.push(text);
-        }
-        compared += ran;
-        compared += compare(text, RAW_IP, filter.raw_ip(), &raw).0;
-    }
+    let (verdicts, one_verdict) = compare_all(&frames, &raw);
     // Nearly every expression has frames that it selects and frames that it does not.
-    eprintln!("{} expressions, {} frames, {compared} verdicts", EXPRESSIONS.len(), frames.len());
-    eprintln!("one verdict only: {never:?}");
-    assert!(never.len() < EXPRESSIONS.len() / 6, "{never:?}");
+    eprintln!("{} expressions, {} frames, {verdicts} verdicts", EXPRESSIONS.len(), frames.len());
+    eprintln!("one verdict only: {one_verdict:?}");
+    assert!(one_verdict.len() < EXPRESSIONS.len() / 6, "{one_verdict:?}");
+}
+
+#[test]
+fn every_verdict_on_real_traffic_is_libpcaps() {
+    let mut frames = traffic::record();
+    let is_ip = |frame: &&Vec<u8>| matches!(frame[12..14], [0x08, 0x00] | [0x86, 0xdd]);
+    let raw: Vec<Vec<u8>> = frames.iter().filter(is_ip).map(|it| it[14..].to_vec()).collect();
+    // The same traffic in a VLAN, which devices here cannot make.
+    let tag = |frame: &Vec<u8>| [&frame[..12], &[0x81, 0, 0x20, 5], &frame[12..]].concat();
+    let tagged: Vec<Vec<u8>> = frames.iter().step_by(3).map(tag).collect();
+    frames.extend(tagged);
+    assert!(frames.len() > 500, "{} frames", frames.len());
+    let (verdicts, one_verdict) = compare_all(&frames, &raw);
+    eprintln!("{} frames, {verdicts} verdicts, one only: {one_verdict:?}", frames.len());
+}
+
+#[test]
+fn at_xdp_bytes_that_are_not_linear_are_found() {
+    let frames: Vec<Vec<u8>> = frames().into_iter().step_by(17).collect();
+    let mut verdicts = 0;
+    for text in EXPRESSIONS {
+        let xdp = filter(text).xdp().unwrap();
+        let classifier = Classifier::load_xdp(xdp.ethernet().instructions());
+        let (reference, shown) = (reference(ETHERNET, text).unwrap(), shown_at_xdp(text));
+        for frame in &frames {
+            for linear in [14, 15, 17, 18, 20, 24, 37, 60] {
+                if linear >= frame.len() {
+                    continue;
+                }
+                let expect = Some(reference.filter(&shown(frame)));
+                let verdict = classifier.run_split(frame, linear);
+                assert_eq!(verdict, expect, "{text:?}, {linear} of {frame:02x?}");
+                verdicts += 1;
+            }
+        }
+    }
+    eprintln!("{verdicts} verdicts");
+    assert!(verdicts > 100_000, "{verdicts}");
 }
 
 #[test]
@@ -228,10 +317,11 @@ fn what_no_expression_makes_is_translated_too() {
         (vec![it(0x01, 0, 0, u32::MAX), it(0x50, 0, 0, 2), Classic::ret(1)], false),
         (vec![it(0x05, 0, 0, 1), Classic::ret(0), Classic::ret(1)], true), // what is jumped over
     ] {
-        for tagged in [false, true] {
-            let compiled = Compiled::translate(program.clone(), tagged).unwrap();
-            let verdict = Classifier::load(compiled.instructions()).run(&[0; 60]);
-            assert_eq!(verdict, Some(expect), "{}", compiled.list_classic());
+        for view in [View::Tc, View::TcTagged, View::Xdp, View::XdpUntagged] {
+            let compiled = Compiled::translate(program.clone(), view).unwrap();
+            let load = if view.is_xdp() { Classifier::load_xdp } else { Classifier::load };
+            let verdict = load(compiled.instructions()).run(&[0; 60]);
+            assert_eq!(verdict, Some(expect), "{view:?}: {}", compiled.list_classic());
         }
     }
     for program in [
@@ -242,7 +332,42 @@ fn what_no_expression_makes_is_translated_too() {
         vec![it(0x05, 0, 0, 7), Classic::ret(1)],
         vec![it(0x20, 0, 0, 0xffff_f00c), Classic::ret(1)],
     ] {
-        assert!(Compiled::translate(program.clone(), false).is_err(), "{program:?}");
+        assert!(Compiled::translate(program.clone(), View::Tc).is_err(), "{program:?}");
+    }
+}
+
+#[test]
+fn what_is_known_beside_the_packet_depends_on_the_hook() {
+    // By the kernel's numbers: protocol, type, interface, mark, queue, hash, CPU, the three of tags.
+    for (number, at_xdp) in [
+        (0, false),
+        (4, true),
+        (8, true),
+        (20, false),
+        (24, true),
+        (32, false),
+        (36, true),
+        (44, false),
+        (48, false),
+        (60, false),
+    ] {
+        let load = Classic { code: 0x20, jt: 0, jf: 0, k: 0xffff_f000 + number };
+        let program = vec![load, Classic::ret(1)];
+        let compiled = Compiled::translate(program.clone(), View::Tc).unwrap();
+        assert_eq!(Classifier::load(compiled.instructions()).run(&[0; 60]), Some(true));
+        for view in [View::Xdp, View::XdpUntagged] {
+            match Compiled::translate(program.clone(), view) {
+                Ok(compiled) => {
+                    assert!(at_xdp, "{number}");
+                    let classifier = Classifier::load_xdp(compiled.instructions());
+                    assert_eq!(classifier.run(&[0; 60]), Some(true), "{number}");
+                }
+                Err(error) => {
+                    assert!(!at_xdp, "{number}");
+                    assert_eq!(error, FilterError::Ancillary { number });
+                }
+            }
+        }
     }
 }
 
@@ -253,39 +378,35 @@ fn in_its_place_the_filter_says_the_same() {
         "",
         "tcp port 6379",
         "vlan 5 and tcp",
+        "len > 100",
         "ip[2:2] / (ip[8] - 64) = 0 or icmp",
         "tcp[((tcp[12] & 0xf0) >> 2):4] = 0x47455420",
         "inbound",
         "outbound",
+        // Test runs happen on the loopback.
+        "ifindex 1",
+        "ifindex 2",
     ] {
-        let filter = filter(text);
-        let config = ProgramsConfig {
-            ring_bytes: 1 << 20,
-            snaplen: 0,
-            wakeup_bytes: 0,
-            filter: &filter,
-            debug: false,
-        };
-        let mut programs = Programs::open(&config).unwrap();
+        let mut kernel = Kernel::with_ring(text, 0, 4096);
         let reference = reference(ETHERNET, text).unwrap();
-        for hook in [Hook::Ingress, Hook::Egress] {
+        let shown = shown_at_xdp(text);
+        for at in [Ingress, Egress, Xdp] {
             let expect = |frame: &[u8]| match text {
-                "inbound" => hook == Hook::Ingress,
-                "outbound" => hook == Hook::Egress,
+                "inbound" => at != Egress,
+                "outbound" => at == Egress,
+                "ifindex 1" => true,
+                "ifindex 2" => false,
+                _ if at == Xdp => reference.filter(&shown(frame)),
                 _ => reference.filter(frame),
             };
             for frame in frames.iter().step_by(5) {
-                let before = programs.counters().unwrap();
-                let program = programs.program(LinkType::Ethernet, hook).unwrap();
-                let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
-                if program.test_run(options).is_err() {
-                    continue;
-                }
-                let after = programs.counters().unwrap();
-                assert_eq!(after.seen, before.seen + 1);
-                assert_eq!(after.seen, after.refused + after.matched);
+                let before = kernel.counters();
+                let ran = kernel.try_run(LinkType::Ethernet, at, frame).is_some();
+                assert_eq!(ran, at == Xdp || runs_at_tc(frame), "{at:?}: {frame:02x?}");
+                let after = kernel.counters();
+                assert_eq!(after.seen, before.seen + u64::from(ran));
                 let matched = after.matched > before.matched;
-                assert_eq!(matched, expect(frame), "{text:?} on {frame:02x?}");
+                assert_eq!(matched, ran && expect(frame), "{text:?} at {at:?} on {frame:02x?}");
             }
         }
     }

@@ -60,6 +60,12 @@ pub enum CaptureError {
         /// The kernel's reason.
         reason: String,
     },
+    /// The programs cannot run at XDP.
+    #[error("no capture at XDP: {reason}; use --hook tc")]
+    NoXdp {
+        /// The kernel's reason, or the filter's.
+        reason: String,
+    },
     /// The programs could not be attached.
     #[error("cannot attach to interface '{interface}': {reason}")]
     Attach {

@@ -5,21 +5,25 @@
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     maps::{Map, MapData, PerCpuArray},
-    programs::{Program, SchedClassifier},
+    programs::{Program, SchedClassifier, Xdp, XdpMode},
 };
 use nix::sys::utsname::uname;
-use tcpkit_common::{CaptureConfig, Counters};
+use tcpkit_common::{COUNTER_SLOTS, CaptureConfig, Counters};
 
 use super::{CaptureError, LinkType};
 use crate::filter::{
-    CaptureFilter,
-    patch::{ETHERNET_SLOT, PatchError, RAW_IP_SLOT, patch},
+    CaptureFilter, FilterError,
+    patch::{ETHERNET_SLOT, ETHERNET_XDP_SLOT, PatchError, RAW_IP_SLOT, RAW_IP_XDP_SLOT, patch},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpkit-ebpf"));
 
 /// The first kernel with a ring buffer.
 const OLDEST_KERNEL: (u32, u32) = (5, 8);
+
+/// The first kernel whose XDP programs see packets of any size, and all of their bytes
+/// (`bpf_xdp_load_bytes`, `BPF_F_XDP_HAS_FRAGS`).
+const OLDEST_XDP_KERNEL: (u32, u32) = (5, 18);
 
 /// The most that `AYA_LOG_LEVEL` lets pass: debug messages, or none.
 const LOG_LEVEL_DEBUG: u8 = 4;
@@ -53,6 +57,10 @@ pub enum Hook {
 pub struct Programs {
     ebpf: Ebpf,
     counters: PerCpuArray<MapData, Counters>,
+    /// The slots that are counted; none for all.
+    watched: Vec<u32>,
+    /// Why the filter cannot run at XDP.
+    no_xdp: Option<FilterError>,
 }
 
 impl Programs {
@@ -68,8 +76,9 @@ impl Programs {
             wakeup_bytes: config.wakeup_bytes,
             debug: u32::from(config.debug),
         };
-        let object = with_filter(config.filter)
-            .map_err(|error| CaptureError::Load { reason: error.to_string() })?;
+        let load = |error: PatchError| CaptureError::Load { reason: error.to_string() };
+        let mut object = with_filter(config.filter).map_err(load)?;
+        let no_xdp = add_xdp_filter(&mut object, config.filter).map_err(load)?;
         let log_level = if config.debug { LOG_LEVEL_DEBUG } else { LOG_LEVEL_OFF };
         let mut ebpf = EbpfLoader::new()
             .verifier_log_level(VerifierLogLevel::STATS)
@@ -80,7 +89,7 @@ impl Programs {
             .map_err(|error| CaptureError::loading(&error))?;
         let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
             .map_err(CaptureError::Counters)?;
-        Ok(Self { ebpf, counters })
+        Ok(Self { ebpf, counters, watched: Vec::new(), no_xdp })
     }
 
     /// The ring buffer; only once.
@@ -124,35 +133,80 @@ impl Programs {
         Ok(program)
     }
 
+    /// The program for XDP at a kind of device, loaded into the kernel, to be attached in this mode.
+    ///
+    /// # Errors
+    /// The filter cannot run at XDP, the kernel is too old for it, or refuses the program.
+    pub fn xdp_program(&mut self, link: LinkType, mode: XdpMode) -> Result<&mut Xdp, CaptureError> {
+        if let Some(error) = &self.no_xdp {
+            return Err(CaptureError::NoXdp { reason: error.to_string() });
+        }
+        let name = match (link, mode) {
+            (LinkType::Ethernet, XdpMode::Skb) => "tcpkit_eth_xdp_skb",
+            (LinkType::Ethernet, _) => "tcpkit_eth_xdp",
+            (_, XdpMode::Skb) => "tcpkit_ip_xdp_skb",
+            (_, _) => "tcpkit_ip_xdp",
+        };
+        let missing = || CaptureError::Load { reason: format!("the object has no {name}") };
+        let program = self.ebpf.program_mut(name).ok_or_else(missing)?;
+        let program: &mut Xdp =
+            program.try_into().map_err(|error| CaptureError::program(&error))?;
+        if program.fd().is_err() {
+            check_xdp_kernel(kernel_release().as_str())?;
+            program.load().map_err(|error| match CaptureError::program(&error) {
+                CaptureError::Load { reason } => CaptureError::NoXdp { reason },
+                other => other,
+            })?;
+        }
+        Ok(program)
+    }
+
     /// Takes all programs off their interfaces; the maps stay.
     pub(super) fn unload(&mut self) {
         for (name, program) in self.ebpf.programs_mut() {
-            let Program::SchedClassifier(program) = program else { continue };
-            if let Err(error) = program.unload() {
+            let unloaded = match program {
+                Program::SchedClassifier(program) => program.unload(),
+                Program::Xdp(program) => program.unload(),
+                _ => continue,
+            };
+            if let Err(error) = unloaded {
                 // Never loaded, or gone with its interface.
                 log::debug!("{name} was not unloaded: {error}");
             }
         }
     }
 
-    /// The counters, summed over all CPUs.
+    /// Adds a slot (see [`tcpkit_common::counter_slot`]) to those that [`Self::counters`] sums.
+    pub fn watch_slot(&mut self, slot: u32) {
+        if !self.watched.contains(&slot) {
+            self.watched.push(slot);
+        }
+    }
+
+    /// The counters of one slot (see [`tcpkit_common::counter_slot`]), summed over all CPUs.
+    ///
+    /// # Errors
+    /// There is no such slot, or the map could not be read.
+    pub fn slot_counters(&self, slot: u32) -> Result<Counters, CaptureError> {
+        let per_cpu = self.counters.get(&slot, 0).map_err(CaptureError::Counters)?;
+        Ok(per_cpu.iter().fold(Counters::default(), |sum, &one| sum + one))
+    }
+
+    /// The counters of all slots that are watched, or of all there are while none is.
     ///
     /// # Errors
     /// The map could not be read.
     pub fn counters(&self) -> Result<Counters, CaptureError> {
-        let per_cpu = self.counters.get(&0, 0).map_err(CaptureError::Counters)?;
-        Ok(per_cpu.iter().fold(Counters::default(), |sum, one| Counters {
-            seen: sum.seen + one.seen,
-            unparsed: sum.unparsed + one.unparsed,
-            refused: sum.refused + one.refused,
-            matched: sum.matched + one.matched,
-            captured: sum.captured + one.captured,
-            ring_full: sum.ring_full + one.ring_full,
-            copy_failed: sum.copy_failed + one.copy_failed,
-            truncated: sum.truncated + one.truncated,
-            matched_bytes: sum.matched_bytes + one.matched_bytes,
-            truncated_bytes: sum.truncated_bytes + one.truncated_bytes,
-        }))
+        let mut sum = Counters::default();
+        if self.watched.is_empty() {
+            for slot in 0..COUNTER_SLOTS {
+                sum = sum + self.slot_counters(slot)?;
+            }
+        }
+        for &slot in &self.watched {
+            sum = sum + self.slot_counters(slot)?;
+        }
+        Ok(sum)
     }
 }
 
@@ -168,6 +222,21 @@ fn with_filter(filter: &CaptureFilter) -> Result<Vec<u8>, PatchError> {
     patch(&mut object, ETHERNET_SLOT, filter.ethernet().instructions())?;
     patch(&mut object, RAW_IP_SLOT, filter.raw_ip().instructions())?;
     Ok(object)
+}
+
+/// Puts the filter into its places for XDP, or says why it has none there: then they stay as they
+/// are, and the programs that use them are never loaded.
+fn add_xdp_filter(
+    object: &mut [u8],
+    filter: &CaptureFilter,
+) -> Result<Option<FilterError>, PatchError> {
+    let filters = match filter.xdp() {
+        Ok(filters) => filters,
+        Err(error) => return Ok(Some(error)),
+    };
+    patch(object, ETHERNET_XDP_SLOT, filters.ethernet().instructions())?;
+    patch(object, RAW_IP_XDP_SLOT, filters.raw_ip().instructions())?;
+    Ok(None)
 }
 
 /// The running kernel's release, such as `6.1.0-28-amd64`.
@@ -186,6 +255,15 @@ fn check_kernel(release: &str) -> Result<(), CaptureError> {
         Some(version) if version < OLDEST_KERNEL => {
             Err(CaptureError::KernelTooOld { found: release.to_owned() })
         }
+        _ => Ok(()),
+    }
+}
+
+fn check_xdp_kernel(release: &str) -> Result<(), CaptureError> {
+    match kernel_version(release) {
+        Some(version) if version < OLDEST_XDP_KERNEL => Err(CaptureError::NoXdp {
+            reason: format!("the kernel is {release}, and it needs 5.18 or later"),
+        }),
         _ => Ok(()),
     }
 }
@@ -213,6 +291,17 @@ mod tests {
         for release in ["4.19.0-26-amd64", "5.7.19", "3.10.0-1160.el7.x86_64"] {
             let error = check_kernel(release).unwrap_err().to_string();
             assert!(error.contains(release) && error.contains("5.8"), "{error}");
+        }
+    }
+
+    #[test]
+    fn xdp_needs_5_18() {
+        for release in ["5.18.0", "6.1.0-28-amd64", "strange"] {
+            check_xdp_kernel(release).unwrap();
+        }
+        for release in ["5.8.0", "5.15.0-91-generic", "4.19.0-26-amd64"] {
+            let error = check_xdp_kernel(release).unwrap_err().to_string();
+            assert!(error.contains(release) && error.contains("--hook tc"), "{error}");
         }
     }
 }

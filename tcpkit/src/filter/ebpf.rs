@@ -18,6 +18,7 @@ pub(super) const JMP32: u8 = 0x06;
 pub(super) const REGISTER: u8 = 0x08;
 
 pub(super) const ADD: u8 = 0x00;
+pub(super) const SUB: u8 = 0x10;
 pub(super) const OR: u8 = 0x40;
 pub(super) const AND: u8 = 0x50;
 pub(super) const LSH: u8 = 0x60;
@@ -150,7 +151,7 @@ impl Insn {
 fn arithmetic(operation: u8) -> &'static str {
     match operation {
         ADD => "+=",
-        0x10 => "-=",
+        SUB => "-=",
         0x20 => "*=",
         0x30 => "/=",
         OR => "|=",

@@ -24,7 +24,7 @@ pub use self::{
 /// Room for a filter in the kernel programs, in instructions.
 pub const MAX_INSTRUCTIONS: usize = tcpkit_common::FILTER_SLOT_LEN;
 
-/// A filter, ready for the kernel.
+/// A filter, ready for the kernel's TC programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureFilter {
     expression: String,
@@ -32,6 +32,35 @@ pub struct CaptureFilter {
     ethernet: Compiled,
     raw_ip: Compiled,
     no_raw_ip: Option<FilterError>,
+}
+
+/// The same filter for the kernel's XDP programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XdpFilters {
+    ethernet: Compiled,
+    raw_ip: Compiled,
+}
+
+/// What a filter runs on, and how it sees the outer VLAN tag (0x8100 or 0x88a8). TC has the tag
+/// beside the packet's bytes, XDP among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// At TC, the bytes as they are there.
+    Tc,
+    /// At TC, with the tag at its place on the wire.
+    TcTagged,
+    /// At XDP, the bytes as they are there.
+    Xdp,
+    /// At XDP, as if the tag were not among the bytes.
+    XdpUntagged,
+}
+
+impl View {
+    /// Whether it is one of XDP's.
+    #[must_use]
+    pub fn is_xdp(self) -> bool {
+        matches!(self, Self::Xdp | Self::XdpUntagged)
+    }
 }
 
 /// An expression for packets of one kind.
@@ -61,10 +90,10 @@ pub enum FilterError {
         /// The expression.
         expression: String,
     },
-    /// It asks for something beside the packet that TC programs do not know.
+    /// It asks for something beside the packet that programs at this hook do not know.
     #[error(
-        "filter: the expression asks the kernel for something that its TC programs cannot tell \
-         (ancillary load {number})"
+        "filter: the expression asks for something beside the packet that is not known where the \
+         kernel captures it (ancillary load {number})"
     )]
     Ancillary {
         /// The kernel's number for it, behind `SKF_AD_OFF`.
@@ -88,14 +117,13 @@ pub enum FilterError {
 }
 
 impl Compiled {
-    /// Translates a classic program. With `tagged`, loads find a VLAN tag that the kernel keeps
-    /// beside the packet's bytes at its place on the wire.
+    /// Translates a classic program for a hook.
     ///
     /// # Errors
     /// The program is not one that the kernel runs, or has no room.
-    pub fn translate(classic: Vec<Classic>, tagged: bool) -> Result<Self, FilterError> {
+    pub fn translate(classic: Vec<Classic>, view: View) -> Result<Self, FilterError> {
         compile::check(&classic, "the program")?;
-        let ebpf = translate::translate(&classic, tagged)?;
+        let ebpf = translate::translate(&classic, view)?;
         if ebpf.len() > MAX_INSTRUCTIONS {
             return Err(FilterError::TooLong { needed: ebpf.len() });
         }
@@ -130,15 +158,15 @@ impl CaptureFilter {
     pub fn parse(words: &[String]) -> Result<Self, FilterError> {
         let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
         let expression = words.join(" ");
-        let tagged = names_vlans(&expression);
+        let view = if names_vlans(&expression) { View::TcTagged } else { View::Tc };
         let classic = compile::compile(&expression, compile::ETHERNET)?;
-        let ethernet = Compiled::translate(classic, tagged)?;
+        let ethernet = Compiled::translate(classic, view)?;
         // Some expressions have a meaning with Ethernet headers only.
         let raw_ip = compile::compile(&expression, compile::RAW_IP)
-            .and_then(|classic| Compiled::translate(classic, false));
+            .and_then(|classic| Compiled::translate(classic, View::Tc));
         let (raw_ip, no_raw_ip) = match raw_ip {
             Ok(compiled) => (compiled, None),
-            Err(error) => (Compiled::translate(vec![Classic::ret(0)], false)?, Some(error)),
+            Err(error) => (Compiled::translate(vec![Classic::ret(0)], View::Tc)?, Some(error)),
         };
         let ports = named::ports(&expression);
         Ok(Self { expression, ports, ethernet, raw_ip, no_raw_ip })
@@ -151,6 +179,18 @@ impl CaptureFilter {
     pub fn parse_file(text: &str) -> Result<Self, FilterError> {
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().to_owned());
         Self::parse(&lines.collect::<Vec<_>>())
+    }
+
+    /// The filter for XDP programs; it selects the same packets there.
+    ///
+    /// # Errors
+    /// It asks for something that is not known at XDP, or has no room.
+    pub fn xdp(&self) -> Result<XdpFilters, FilterError> {
+        let view = if names_vlans(&self.expression) { View::Xdp } else { View::XdpUntagged };
+        Ok(XdpFilters {
+            ethernet: Compiled::translate(self.ethernet.classic.clone(), view)?,
+            raw_ip: Compiled::translate(self.raw_ip.classic.clone(), View::Xdp)?,
+        })
     }
 
     /// For packets with an Ethernet header.
@@ -185,11 +225,27 @@ impl CaptureFilter {
     }
 }
 
+impl XdpFilters {
+    /// For packets with an Ethernet header.
+    #[must_use]
+    pub fn ethernet(&self) -> &Compiled {
+        &self.ethernet
+    }
+
+    /// For packets that begin with an IP header.
+    #[must_use]
+    pub fn raw_ip(&self) -> &Compiled {
+        &self.raw_ip
+    }
+}
+
 /// Whether an expression speaks of VLAN tags.
 ///
 /// The kernel takes the outer tag off the bytes and keeps it aside. As in a live capture of tcpdump,
 /// expressions without `vlan` judge what is left, so that `tcp port 80` selects tagged packets too.
 /// With `vlan` the tag has to be where libpcap's program looks for it.
+///
+/// XDP programs run before that. For them it is the other way round; the verdicts are the same.
 fn names_vlans(expression: &str) -> bool {
     expression
         .split(|one: char| !(one.is_alphanumeric() || "-._".contains(one)))

@@ -8,6 +8,10 @@ use super::ebpf::Insn;
 pub const ETHERNET_SLOT: &str = "tcpkit_filter_eth";
 /// The same for packets that begin with an IP header.
 pub const RAW_IP_SLOT: &str = "tcpkit_filter_ip";
+/// [`ETHERNET_SLOT`] of the XDP programs.
+pub const ETHERNET_XDP_SLOT: &str = "tcpkit_filter_xdp_eth";
+/// [`RAW_IP_SLOT`] of the XDP programs.
+pub const RAW_IP_XDP_SLOT: &str = "tcpkit_filter_xdp_ip";
 
 const INSN_LEN: usize = 8;
 

@@ -53,7 +53,7 @@ fn what_has_no_room_is_refused() {
     let long = |len| {
         let mut program = vec![Classic { code: 0, jt: 0, jf: 0, k: 1 }; len];
         program.push(Classic::ret(1));
-        Compiled::translate(program, false)
+        Compiled::translate(program, View::Tc)
     };
     assert!(long(MAX_INSTRUCTIONS - 6).is_ok());
     let error = long(MAX_INSTRUCTIONS).unwrap_err();

@@ -1,32 +1,33 @@
-//! From classic BPF to eBPF over a `__sk_buff`.
+//! From classic BPF to eBPF over a `__sk_buff` or an `xdp_md`.
 //!
-//! The result is the body of `fn(skb, egress) -> verdict`, with verdict 0 or 1. It says of every
+//! The result is the body of `fn(packet, egress) -> verdict`, with verdict 0 or 1. It says of every
 //! packet what libpcap's own interpreter says: all arithmetic has 32 bits, and a load behind the
 //! packet's end, or a division by 0, refuses the packet.
-//!
-//! A load reads the packet directly where it is linear. Where it is not, a helper copies the bytes;
-//! these slow paths stand behind the program, out of the way. The place of the packet is asked anew
-//! for each load: that keeps no knowledge over joins, so the verifier's work grows with the length of
-//! the program only.
 
+mod loads;
+
+use self::loads::{SlowPath, may_touch_border};
 use super::{
-    FilterError,
+    FilterError, View,
     classic::{
         ALU_DIV, ALU_LSH, ALU_MOD, ALU_NEG, ALU_RSH, ANCILLARY, CLASS_ALU, CLASS_JMP, CLASS_LD,
         CLASS_LDX, CLASS_RET, CLASS_ST, CLASS_STX, Classic, JMP_JA, JMP_JEQ, JMP_JGE, JMP_JGT,
         MISC_TXA, MODE_ABS, MODE_IND, MODE_LEN, MODE_MEM, MODE_MSH, RETURN_A, SIZE_B, SIZE_H,
     },
     ebpf::{
-        ADD, ALU32, ALU64, AND, FRAME, Insn, JA, JEQ, JGE, JGT, JLE, JLT, JMP, JMP32, JNE, LSH,
-        MOV, OR, R0, R1, R2, R3, R4, Size,
+        ADD, ALU32, ALU64, AND, FRAME, Insn, JA, JEQ, JLE, JLT, JMP, JMP32, JNE, LSH, MOV, R0, R1,
+        R2, SUB, Size,
     },
 };
 
-/// The context; helpers leave it alone, as the next three.
-const SKB: u8 = 6;
+/// The packet's context; helpers leave it alone, as the next three.
+const CONTEXT: u8 = 6;
 const A: u8 = 7;
 const X: u8 = 8;
+/// At TC: whether the packet goes out.
 const EGRESS: u8 = 9;
+/// At XDP, where packets come in only: the length of the tag that loads do not see, or 0.
+const HIDDEN: u8 = 9;
 
 /// Fields of `__sk_buff`.
 const SKB_LEN: i16 = 0;
@@ -39,28 +40,24 @@ const SKB_VLAN_TCI: i16 = 24;
 const SKB_VLAN_PROTO: i16 = 28;
 const SKB_IFINDEX: i16 = 40;
 const SKB_HASH: i16 = 68;
-const SKB_DATA: i16 = 76;
-const SKB_DATA_END: i16 = 80;
+
+/// Fields of `xdp_md`.
+const XDP_IFINDEX: i16 = 12;
+const XDP_QUEUE: i16 = 16;
 
 /// What sockets see as the type of packets that the host sends. At TC it is not set yet.
 const PACKET_OUTGOING: i32 = 4;
+/// The same of those that come in for the host. At XDP nobody has looked yet.
+const PACKET_HOST: i32 = 0;
 
-const HELPER_SKB_LOAD_BYTES: i32 = 26;
 const HELPER_CPU: i32 = 8;
+const HELPER_XDP_LEN: i32 = 188;
 
-/// The frame's parts: bytes from a helper; the twelve bytes around a tag; scratch memory.
-const BUFFER: i16 = -8;
-const WINDOW: i16 = -24;
+/// Where scratch memory is in the frame, behind what loads use of it.
 const MEMORY: i16 = -88;
 
-/// Where a tag stands in a frame, and where the window begins.
-const TAG_START: i32 = 12;
-const TAG_END: i32 = 16;
+/// How long a VLAN tag is.
 const TAG_LEN: i32 = 4;
-const WINDOW_START: i32 = 8;
-
-/// Direct access reaches up to here: the verifier follows no further than 64 KiB.
-const DIRECT_LIMIT: i32 = 0x7ff0;
 
 /// Where a jump goes, as long as that place has no number.
 #[derive(Clone, Copy, Debug)]
@@ -72,23 +69,6 @@ enum Target {
     Here(usize),
 }
 
-/// Where the bytes of a load are.
-#[derive(Clone, Copy)]
-enum Place {
-    At(i32),
-    /// In a register, R2, which is not above 2^33.
-    InR2,
-}
-
-/// The rest of a load that found its bytes not to be linear.
-struct SlowPath {
-    jumps: Vec<usize>,
-    place: Place,
-    size: Size,
-    to: u8,
-    back: usize,
-}
-
 struct Translator {
     out: Vec<Insn>,
     /// Jumps to be completed.
@@ -96,19 +76,17 @@ struct Translator {
     /// Where the classic instructions begin.
     starts: Vec<usize>,
     slow: Vec<SlowPath>,
-    /// Whether loads see a tag that the kernel keeps beside the bytes.
-    tagged: bool,
+    view: View,
 }
 
-/// Translates a checked program. With `tagged`, a VLAN tag that the kernel keeps beside the bytes is
-/// where it is on the wire.
-pub(super) fn translate(program: &[Classic], tagged: bool) -> Result<Vec<Insn>, FilterError> {
+/// Translates a checked program for a hook.
+pub(super) fn translate(program: &[Classic], view: View) -> Result<Vec<Insn>, FilterError> {
     let mut it = Translator {
         out: Vec::new(),
         jumps: Vec::new(),
         starts: Vec::new(),
         slow: Vec::new(),
-        tagged,
+        view,
     };
     it.begin(program);
     let reached = reached(program);
@@ -180,8 +158,16 @@ impl Translator {
 
     /// Registers and memory that classic programs find ready.
     fn begin(&mut self, program: &[Classic]) {
-        self.push(Insn::register(ALU64, MOV, SKB, R1));
-        self.push(Insn::register(ALU64, MOV, EGRESS, R2));
+        self.push(Insn::register(ALU64, MOV, CONTEXT, R1));
+        match self.view {
+            View::Tc | View::TcTagged => self.push(Insn::register(ALU64, MOV, EGRESS, R2)),
+            View::Xdp => {}
+            View::XdpUntagged => {
+                if program.iter().any(|&one| reads_packet(one)) {
+                    self.find_hidden();
+                }
+            }
+        }
         self.push(Insn::constant(ALU32, MOV, A, 0));
         self.push(Insn::constant(ALU32, MOV, X, 0));
         let mut words: Vec<u32> = program.iter().filter_map(|one| one.memory_word()).collect();
@@ -190,40 +176,15 @@ impl Translator {
         for word in words {
             self.push(Insn::store_zero(FRAME, memory(word)));
         }
-        if self.tagged {
-            self.build_window();
+        match self.view {
+            View::Tc | View::Xdp => {}
+            View::TcTagged => self.build_window(),
+            View::XdpUntagged => {
+                if program.iter().any(|&one| may_touch_border(one)) {
+                    self.build_window_without();
+                }
+            }
         }
-    }
-
-    /// Builds what a frame with its tag has from [`WINDOW_START`] on: the end of the addresses, the
-    /// tag, the EtherType behind it, two bytes more.
-    fn build_window(&mut self) {
-        for word in [0, 4, 8] {
-            self.push(Insn::store_zero(FRAME, WINDOW + word));
-        }
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_PRESENT));
-        let untagged = self.leap(Insn::constant(JMP32, JEQ, R1, 0));
-        for (from, to) in [(WINDOW_START, WINDOW), (TAG_START, WINDOW + 8)] {
-            // Where bytes are missing the window keeps zeroes, and loads look at the length.
-            self.push(Insn::constant(ALU32, MOV, R2, from));
-            self.helper_load(to, 4);
-        }
-        // Its kind is in network order already.
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_PROTO));
-        self.push(Insn::store(Size::Half, FRAME, WINDOW + 4, R1));
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_TCI));
-        self.push(Insn::to_be(R1, Size::Half));
-        self.push(Insn::store(Size::Half, FRAME, WINDOW + 6, R1));
-        self.land(untagged);
-    }
-
-    /// Copies bytes from the offset in R2 to the frame; R0 tells whether they are there.
-    fn helper_load(&mut self, to: i16, len: i32) {
-        self.push(Insn::register(ALU64, MOV, R1, SKB));
-        self.push(Insn::register(ALU64, MOV, R3, FRAME));
-        self.push(Insn::constant(ALU64, ADD, R3, to.into()));
-        self.push(Insn::constant(ALU32, MOV, R4, len));
-        self.push(Insn::call(HELPER_SKB_LOAD_BYTES));
     }
 
     fn instruction(&mut self, at: usize, one: Classic) -> Result<(), FilterError> {
@@ -281,28 +242,34 @@ impl Translator {
 
     /// What the kernel knows of a packet beside its bytes.
     fn ancillary(&mut self, what: u32) -> Result<(), FilterError> {
-        let field = match what {
-            0 => SKB_PROTOCOL,
-            4 => SKB_PKT_TYPE,
-            8 => SKB_IFINDEX,
-            20 => SKB_MARK,
-            24 => SKB_QUEUE,
-            32 => SKB_HASH,
-            36 => {
+        let field = match (what, self.view.is_xdp()) {
+            (4, true) => {
+                self.push(Insn::constant(ALU32, MOV, A, PACKET_HOST));
+                return Ok(());
+            }
+            (8, true) => XDP_IFINDEX,
+            (24, true) => XDP_QUEUE,
+            (36, _) => {
                 self.push(Insn::call(HELPER_CPU));
                 self.push(Insn::register(ALU32, MOV, A, R0));
                 return Ok(());
             }
-            44 => SKB_VLAN_TCI,
-            48 => SKB_VLAN_PRESENT,
-            60 => SKB_VLAN_PROTO,
+            (0, false) => SKB_PROTOCOL,
+            (4, false) => SKB_PKT_TYPE,
+            (8, false) => SKB_IFINDEX,
+            (20, false) => SKB_MARK,
+            (24, false) => SKB_QUEUE,
+            (32, false) => SKB_HASH,
+            (44, false) => SKB_VLAN_TCI,
+            (48, false) => SKB_VLAN_PRESENT,
+            (60, false) => SKB_VLAN_PROTO,
             _ => return Err(FilterError::Ancillary { number: what }),
         };
-        self.push(Insn::load(Size::Word, A, SKB, field));
-        if matches!(field, SKB_PROTOCOL | SKB_VLAN_PROTO) {
+        self.push(Insn::load(Size::Word, A, CONTEXT, field));
+        if matches!(what, 0 | 60) {
             self.push(Insn::to_be(A, Size::Half));
         }
-        if field == SKB_PKT_TYPE {
+        if what == 4 {
             let comes_in = self.leap(Insn::constant(JMP32, JEQ, EGRESS, 0));
             self.push(Insn::constant(ALU32, MOV, A, PACKET_OUTGOING));
             self.land(comes_in);
@@ -311,122 +278,21 @@ impl Translator {
     }
 
     fn load_len(&mut self, to: u8) {
-        self.push(Insn::load(Size::Word, to, SKB, SKB_LEN));
-        if self.tagged {
-            self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_PRESENT));
-            let untagged = self.leap(Insn::constant(JMP32, JEQ, R1, 0));
-            self.push(Insn::constant(ALU32, ADD, to, TAG_LEN));
-            self.land(untagged);
-        }
-    }
-
-    /// Loads from the packet at `k`, or at X plus `k`, in network order.
-    fn load_packet(&mut self, size: Size, k: u32, indirect: bool, to: u8) {
-        // No packet is that long, and the sum with X must not start again at 0.
-        let Ok(k) = i32::try_from(k) else { return self.never_there(to) };
-        if !indirect && !self.tagged && k < DIRECT_LIMIT {
-            self.push(Insn::load(Size::Word, R1, SKB, SKB_DATA));
-            self.push(Insn::load(Size::Word, R2, SKB, SKB_DATA_END));
-            self.push(Insn::register(ALU64, MOV, R3, R1));
-            self.push(Insn::constant(ALU64, ADD, R3, k + size.bytes()));
-            let beyond = self.leap(Insn::register(JMP, JGT, R3, R2));
-            // Below the limit it fits.
-            self.push(Insn::load(size, to, R1, i16::try_from(k).unwrap_or(0)));
-            self.loaded(vec![beyond], Place::At(k), size, to);
-            return;
-        }
-        self.address(k, indirect);
-        self.load_at_r2(size, to);
-    }
-
-    fn address(&mut self, k: i32, indirect: bool) {
-        if indirect {
-            self.push(Insn::register(ALU64, MOV, R2, X));
-            self.push(Insn::constant(ALU64, ADD, R2, k));
+        if self.view.is_xdp() {
+            self.push(Insn::register(ALU64, MOV, R1, CONTEXT));
+            self.push(Insn::call(HELPER_XDP_LEN));
+            self.push(Insn::register(ALU32, MOV, to, R0));
         } else {
-            self.push(Insn::constant(ALU64, MOV, R2, k));
+            self.push(Insn::load(Size::Word, to, CONTEXT, SKB_LEN));
         }
-    }
-
-    /// What refuses every packet: a load from 2 GiB or further, a division by the constant 0.
-    fn never_there(&mut self, to: u8) {
-        self.push(Insn::constant(ALU32, MOV, to, 0));
-        // Always so, but as a condition: the verifier wants a way to what follows.
-        self.refuse_if(Insn::constant(JMP32, JEQ, to, 0));
-    }
-
-    fn load_at_r2(&mut self, size: Size, to: u8) {
-        let mut in_window = None;
-        if self.tagged {
-            self.push(Insn::load(Size::Word, R1, SKB, SKB_VLAN_PRESENT));
-            let untagged = self.leap(Insn::constant(JMP32, JEQ, R1, 0));
-            let in_front = self.leap(Insn::constant(JMP, JLE, R2, TAG_START - size.bytes()));
-            let behind = self.leap(Insn::constant(JMP, JGE, R2, TAG_END));
-            self.load_from_window(size, to);
-            in_window = Some(self.leap(Insn::NOP));
-            self.land(behind);
-            self.push(Insn::constant(ALU64, ADD, R2, -TAG_LEN));
-            self.land(untagged);
-            self.land(in_front);
-        }
-        let far = self.leap(Insn::constant(JMP, JGT, R2, DIRECT_LIMIT));
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_DATA));
-        self.push(Insn::load(Size::Word, R3, SKB, SKB_DATA_END));
-        self.push(Insn::register(ALU64, ADD, R1, R2));
-        self.push(Insn::register(ALU64, MOV, R4, R1));
-        self.push(Insn::constant(ALU64, ADD, R4, size.bytes()));
-        let beyond = self.leap(Insn::register(JMP, JGT, R4, R3));
-        self.push(Insn::load(size, to, R1, 0));
-        self.loaded(vec![far, beyond], Place::InR2, size, to);
-        if let Some(jump) = in_window {
-            self.land(jump);
-        }
-    }
-
-    /// A load that touches the tag, which is not among the packet's bytes.
-    fn load_from_window(&mut self, size: Size, to: u8) {
-        self.push(Insn::load(Size::Word, R1, SKB, SKB_LEN));
-        self.push(Insn::constant(ALU64, ADD, R1, TAG_LEN));
-        self.push(Insn::register(ALU64, MOV, R3, R2));
-        self.push(Insn::constant(ALU64, ADD, R3, size.bytes()));
-        self.refuse_if(Insn::register(JMP, JGT, R3, R1));
-        // Never so: for the verifier, which does not see that the end was behind the tag's start.
-        self.refuse_if(Insn::constant(JMP, JLT, R2, WINDOW_START));
-        self.push(Insn::register(ALU64, MOV, R1, FRAME));
-        self.push(Insn::register(ALU64, ADD, R1, R2));
-        self.push(Insn::constant(ALU64, ADD, R1, i32::from(WINDOW) - WINDOW_START));
-        self.push(Insn::constant(ALU32, MOV, to, 0));
-        for at in [0, 1, 2, 3] {
-            if i32::from(at) < size.bytes() {
-                self.push(Insn::constant(ALU32, LSH, to, 8));
-                self.push(Insn::load(Size::Byte, R3, R1, at));
-                self.push(Insn::register(ALU32, OR, to, R3));
+        match self.view {
+            View::Tc | View::Xdp => {}
+            View::TcTagged => {
+                let untagged = self.unless_moved();
+                self.push(Insn::constant(ALU32, ADD, to, TAG_LEN));
+                self.land(untagged);
             }
-        }
-    }
-
-    /// Ends a load: here the slow path comes back, and the bytes are put in order.
-    fn loaded(&mut self, jumps: Vec<usize>, place: Place, size: Size, to: u8) {
-        self.slow.push(SlowPath { jumps, place, size, to, back: self.out.len() });
-        if size != Size::Byte {
-            self.push(Insn::to_be(to, size));
-        }
-    }
-
-    fn slow_paths(&mut self) {
-        for path in std::mem::take(&mut self.slow) {
-            for jump in path.jumps {
-                self.land(jump);
-            }
-            match path.place {
-                Place::At(k) => self.push(Insn::constant(ALU32, MOV, R2, k)),
-                // The helper would take the lower half only.
-                Place::InR2 => self.refuse_if(Insn::constant(JMP, JGT, R2, i32::MAX)),
-            }
-            self.helper_load(BUFFER, path.size.bytes());
-            self.refuse_if(Insn::constant(JMP, JNE, R0, 0));
-            self.push(Insn::load(path.size, path.to, FRAME, BUFFER));
-            self.goto(Target::Here(path.back));
+            View::XdpUntagged => self.push(Insn::register(ALU32, SUB, to, HIDDEN)),
         }
     }
 
@@ -508,6 +374,12 @@ impl Translator {
         }
         Ok(self.out)
     }
+}
+
+/// Whether a load reads the packet's bytes or its length.
+fn reads_packet(one: Classic) -> bool {
+    matches!(one.class(), CLASS_LD | CLASS_LDX)
+        && matches!(one.mode(), MODE_ABS | MODE_IND | MODE_MSH | MODE_LEN)
 }
 
 fn memory(word: u32) -> i16 {
