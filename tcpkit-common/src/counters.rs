@@ -1,6 +1,6 @@
 //! The kernel's part of the ledger: one for each hook of an interface, on each CPU.
 
-use core::{mem::size_of, ops::Add};
+use core::{iter::Sum, mem::size_of, ops::Add};
 
 use crate::record::DIRECTION_EGRESS;
 
@@ -48,8 +48,6 @@ pub struct Counters {
     pub truncated_bytes: u64,
 }
 
-const _: () = assert!(size_of::<Counters>() == 80);
-
 impl Add for Counters {
     type Output = Self;
 
@@ -69,6 +67,14 @@ impl Add for Counters {
         }
     }
 }
+
+impl Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Self::add)
+    }
+}
+
+const _: () = assert!(size_of::<Counters>() == 80);
 
 #[cfg(feature = "user")]
 #[expect(unsafe_code, reason = "integers only, no padding: any bit pattern is valid")]

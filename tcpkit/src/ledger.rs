@@ -4,7 +4,7 @@ use std::fmt;
 
 use tcpkit_common::Counters;
 
-use crate::capture::InterfaceCounters;
+use crate::capture::{HookDirection, InterfaceCounters};
 
 /// What became of the packets that reached the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,27 @@ pub struct PacketCounts {
     pub out_of_window: u64,
     /// TCP segments of connections that are not followed.
     pub untracked: u64,
+    /// Handed to outputs without being looked into.
+    pub as_they_are: u64,
+}
+
+/// What was put out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputCounts {
+    /// Transactions written.
+    pub transactions: u64,
+    /// Whether packets are put out at all.
+    pub takes_packets: bool,
+    /// Packets printed or written.
+    pub packets: u64,
+    /// Packets left out because they were captured on another interface before.
+    pub seen_before: u64,
+    /// Packets that an output could not keep, such as those after a disk was full.
+    pub unwritten: u64,
+    /// Packets that came after the last file was complete.
+    pub late: u64,
+    /// Whether packets are printed, and not only written.
+    pub prints_packets: bool,
 }
 
 /// What became of connections.
@@ -128,6 +149,10 @@ pub struct Ledger {
     pub kernel: Option<Counters>,
     /// The same by interface and hook.
     pub interfaces: Vec<InterfaceCounters>,
+    /// Whether packets that the filter refused are counted there.
+    pub knows_refused: bool,
+    /// Packets are put out as they are: nothing is known of connections and requests.
+    pub packets_only: bool,
     /// Records from the kernel that could not be read.
     pub bad_records: u64,
     /// Frames that nobody read: captured while the programs were attached or taken off, or after the
@@ -141,11 +166,21 @@ pub struct Ledger {
     pub bytes: ByteCounts,
     /// Messages.
     pub messages: MessageCounts,
-    /// Transactions written by the output.
-    pub printed: u64,
+    /// What was put out.
+    pub output: OutputCounts,
 }
 
+/// How many interfaces and hooks are shown by name; the rest in one line.
+const MAX_INTERFACES: usize = 32;
+
 impl Ledger {
+    /// The ledger of a run that looks into no packet.
+    #[must_use]
+    pub fn of_packets(received: u64) -> Self {
+        let packets = PacketCounts { received, as_they_are: received, ..PacketCounts::default() };
+        Self { packets, packets_only: true, ..Self::default() }
+    }
+
     /// The sums that have to hold once a run is over, as (what, one side, other side).
     #[must_use]
     pub fn sums(&self) -> Vec<(&'static str, u64, u64)> {
@@ -165,7 +200,8 @@ impl Ledger {
                     + p.retransmitted
                     + p.duplicates
                     + p.out_of_window
-                    + p.untracked,
+                    + p.untracked
+                    + p.as_they_are,
             ),
             (
                 "connections",
@@ -193,6 +229,10 @@ impl Ledger {
         ];
         if let Some(k) = &self.kernel {
             sums.push(("packets seen", k.seen, k.refused + k.matched));
+            if !self.interfaces.is_empty() {
+                let captured = self.interfaces.iter().map(|it| it.counters.captured).sum();
+                sums.push(("packets captured by interface", k.captured, captured));
+            }
             sums.push(("packets matched", k.matched, k.captured + k.ring_full + k.copy_failed));
             sums.push((
                 "packets captured",
@@ -219,54 +259,23 @@ impl Ledger {
     /// Packets that were on the wire and should have been captured but were not.
     #[must_use]
     pub fn lost_packets(&self) -> u64 {
-        self.kernel.map_or(0, |kernel| kernel.ring_full + kernel.copy_failed) + self.bad_records
+        self.kernel.map_or(0, |kernel| kernel.ring_full + kernel.copy_failed)
     }
 }
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (p, m, b, fl) = (&self.packets, &self.messages, &self.bytes, &self.flows);
         if let Some(k) = &self.kernel {
-            line(
-                f,
-                "packets seen",
-                k.seen,
-                &[(k.matched, "matched the filter"), (k.refused, "refused")],
-            )?;
-            line(
-                f,
-                "packets matched",
-                k.matched,
-                &[
-                    (k.captured, "captured"),
-                    (k.ring_full, "lost: ring full"),
-                    (k.copy_failed, "lost: not copied"),
-                ],
-            )?;
-            line(
-                f,
-                "packets captured",
-                k.captured,
-                &[
-                    (p.received, "received"),
-                    (self.unread, "before the start or after the end"),
-                    (self.bad_records, "lost: not readable"),
-                ],
-            )?;
-            if k.unparsed > 0 {
-                let how = "captured without knowing their IP headers";
-                line(f, "packets unparsed", k.unparsed, &[(k.unparsed, how)])?;
-            }
-            if k.truncated > 0 {
-                line(f, "packets truncated", k.truncated, &[(k.truncated_bytes, "bytes cut off")])?;
-            }
+            self.capture(f, k)?;
         }
+        let p = &self.packets;
         line(
             f,
             "packets received",
             p.received,
             &[
                 (p.in_order, "in order"),
+                (p.as_they_are, "not looked into"),
                 (p.reordered, "reordered"),
                 (p.empty, "without payload"),
                 (p.retransmitted, "retransmitted"),
@@ -280,6 +289,94 @@ impl fmt::Display for Ledger {
                 (p.malformed, "malformed"),
             ],
         )?;
+        let o = &self.output;
+        if o.takes_packets {
+            line(
+                f,
+                "packets for output",
+                o.packets + o.seen_before + o.late,
+                &[
+                    (o.packets, "put out"),
+                    (o.seen_before, "seen on another interface before"),
+                    (o.late, "after the last file"),
+                ],
+            )?;
+        }
+        if !self.packets_only {
+            self.conversations(f)?;
+        }
+        let (count, what) = match (self.packets_only, o.prints_packets) {
+            (false, _) => (o.transactions, "printed"),
+            (true, true) => (o.packets, "printed"),
+            (true, false) => (o.packets - o.unwritten.min(o.packets), "written"),
+        };
+        write!(f, "{count:>12} {what}")?;
+        self.warnings(f)
+    }
+}
+
+impl Ledger {
+    /// What happened in front of the agent.
+    fn capture(&self, f: &mut fmt::Formatter<'_>, k: &Counters) -> fmt::Result {
+        if self.knows_refused {
+            let parts = [(k.matched, "matched the filter"), (k.refused, "refused")];
+            line(f, "packets seen", k.seen, &parts)?;
+        }
+        line(f, "packets matched", k.matched, &after_the_filter(k))?;
+        if self.interfaces.len() > 1 {
+            self.by_interface(f)?;
+        }
+        line(
+            f,
+            "packets captured",
+            k.captured,
+            &[
+                (self.packets.received, "received"),
+                (self.unread, "before the start or after the end"),
+                (self.bad_records, "skipped: not understood"),
+            ],
+        )?;
+        if k.unparsed > 0 {
+            let how = "captured without knowing their IP headers";
+            line(f, "packets unparsed", k.unparsed, &[(k.unparsed, how)])?;
+        }
+        if k.truncated > 0 {
+            line(f, "packets truncated", k.truncated, &[(k.truncated_bytes, "bytes cut off")])?;
+        }
+        Ok(())
+    }
+
+    /// A line for each interface and hook: those that saw most.
+    fn by_interface(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all: Vec<_> = self.interfaces.iter().collect();
+        all.sort_by_key(|it| std::cmp::Reverse(it.counters.seen));
+        let (shown, rest) = all.split_at(all.len().min(MAX_INTERFACES));
+        for one in shown {
+            let way = match one.direction {
+                HookDirection::Ingress => " in",
+                HookDirection::Egress => " out",
+                HookDirection::Unknown => "",
+            };
+            self.one_interface(f, &format!("packets on {}{way}", one.name), &one.counters)?;
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let sum = rest.iter().map(|one| one.counters).sum();
+        self.one_interface(f, &format!("packets on {} other hooks", rest.len()), &sum)
+    }
+
+    fn one_interface(&self, f: &mut fmt::Formatter<'_>, what: &str, k: &Counters) -> fmt::Result {
+        let [captured, full, failed] = after_the_filter(k);
+        if self.knows_refused {
+            line(f, what, k.seen, &[captured, (k.refused, "refused"), full, failed])
+        } else {
+            line(f, what, k.matched, &[captured, full, failed])
+        }
+    }
+
+    fn conversations(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (m, b, fl) = (&self.messages, &self.bytes, &self.flows);
         line(
             f,
             "connections",
@@ -333,13 +430,9 @@ impl fmt::Display for Ledger {
                 (m.unproven, "pairing not certain"),
                 (m.on_probation, "pairing not certain yet"),
             ],
-        )?;
-        write!(f, "{:>12} printed", self.printed)?;
-        self.warnings(f)
+        )
     }
-}
 
-impl Ledger {
     /// What a reader of the lines has to know: what is missing from them, and what to do about it.
     fn warnings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let m = &self.messages;
@@ -349,6 +442,20 @@ impl Ledger {
                 "\nLOST: {} packets did not reach the agent, so requests are missing above; a larger \
                  -B or a smaller -s helps",
                 self.lost_packets()
+            )?;
+        }
+        if self.bad_records > 0 {
+            write!(
+                f,
+                "\nSKIPPED: {} packets were not understood, not even where their headers are",
+                self.bad_records
+            )?;
+        }
+        if self.output.unwritten > 0 {
+            write!(
+                f,
+                "\nNOT WRITTEN: {} packets are missing from the capture file",
+                self.output.unwritten
             )?;
         }
         if self.bytes.lost > 0 {
@@ -385,6 +492,15 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// What became of packets that the filter selected.
+fn after_the_filter(k: &Counters) -> [(u64, &'static str); 3] {
+    [
+        (k.captured, "captured"),
+        (k.ring_full, "lost: ring full"),
+        (k.copy_failed, "lost: not copied"),
+    ]
 }
 
 /// Writes a total and the parts it consists of; parts that are 0 are left out, but the first.

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod filter;
 pub mod flow;
 pub mod ledger;
+pub mod output;
 pub mod packet;
 pub mod pcapfile;
 pub mod pipeline;
@@ -22,4 +23,6 @@ pub mod run;
 #[cfg(test)]
 mod simulation;
 pub mod sink;
+pub mod stdout;
 pub mod transaction;
+pub mod walltime;

@@ -1,16 +1,18 @@
 //! The tcpkit command.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use clap::Parser;
 use log::LevelFilter;
-use tcpkit::{cli::Cli, filter::FilterError, run::run};
+use tcpkit::{capture::CaptureError, cli::Cli, filter::FilterError, run::run};
 
 /// The exit code for a command line that makes no sense; clap's own.
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_arguments();
     let level = match cli.verbosity() {
         0 => LevelFilter::Warn,
         1 => LevelFilter::Info,
@@ -21,8 +23,23 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tcpkit: {error:#}");
-            if error.is::<FilterError>() { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
+            // Nobody is left to be told if stderr is gone.
+            let _ = writeln!(io::stderr(), "tcpkit: {}", in_one_line(&error));
+            if is_usage(&error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Whether it is the filter that is wrong, wherever that was noticed.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<FilterError>()
+        || matches!(error.downcast_ref::<CaptureError>(), Some(CaptureError::Filter(_)))
+}
+
+/// The error and its causes, those left out that the text in front of them has already.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }

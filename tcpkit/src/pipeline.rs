@@ -6,12 +6,12 @@ use std::{
 };
 
 use crate::{
-    capture::{CaptureError, Progress, Source},
+    capture::{CaptureError, Frame, Progress, Source},
     engine::Engine,
     flow::role::Hints,
     ledger::Ledger,
-    sink::{Sink, SinkError},
-    transaction::Transaction,
+    output::Output,
+    sink::SinkError,
 };
 
 /// What other threads ask of the loop.
@@ -39,51 +39,6 @@ impl Control {
     }
 }
 
-/// Which transactions are written, and where.
-pub struct Output {
-    sinks: Vec<Box<dyn Sink>>,
-    threshold_ns: u64,
-    /// How many more are written; `None` for all.
-    left: Option<u64>,
-    printed: u64,
-    error: Option<SinkError>,
-}
-
-impl Output {
-    /// Writes transactions of at least `threshold_ns` to all `sinks`, `count` of them at most.
-    #[must_use]
-    pub fn new(sinks: Vec<Box<dyn Sink>>, threshold_ns: u64, count: Option<u64>) -> Self {
-        Self { sinks, threshold_ns, left: count, printed: 0, error: None }
-    }
-
-    fn take(&mut self, transaction: &Transaction<'_>) {
-        if transaction.timing.latency_ns() < self.threshold_ns || self.is_done() {
-            return;
-        }
-        for sink in &mut self.sinks {
-            if let Err(error) = sink.on_transaction(transaction) {
-                self.error = Some(error);
-            }
-        }
-        self.printed += 1;
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(1);
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.left == Some(0) || self.error.is_some()
-    }
-
-    fn flush(&mut self) {
-        for sink in &mut self.sinks {
-            if let Err(error) = sink.flush() {
-                self.error = Some(error);
-            }
-        }
-    }
-}
-
 /// Why the loop ended badly.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -98,110 +53,166 @@ pub enum PipelineError {
 /// How long lines may wait in buffers while packets keep coming, in ns of packet time.
 const FLUSH_NS: u64 = 10_000_000;
 
-/// Runs until the source ends, `control` says stop, or the output is done. `on_report` gets the
-/// ledger whenever somebody asked for it. Returns the ledger of the whole run, and what ended it
-/// badly: the source broke or an output takes no more; in both cases what was captured before has
-/// been handed to the sinks that still work.
-pub fn run<H: Hints>(
-    source: &mut dyn Source,
-    engine: &mut Engine<H>,
-    output: &mut Output,
-    control: &Control,
-    mut on_report: impl FnMut(&Ledger),
-) -> (Ledger, Result<(), PipelineError>) {
-    let mut flushed_ns = 0;
-    let mut ending = Ok(());
-    while !control.is_stopping() && !output.is_done() {
-        if control.report.swap(false, Ordering::Relaxed) {
-            on_report(&ledger(source, engine, output).running());
-        }
-        match step(source, engine, output, Some(control)) {
-            Ok(Progress::Busy) => {
-                if engine.now_ns().saturating_sub(flushed_ns) >= FLUSH_NS {
-                    flushed_ns = engine.now_ns();
-                    output.flush();
+/// How often outputs are told what was counted, in ns.
+const LEDGER_NS: u64 = 1_000_000_000;
+
+/// A source, what is made of its frames, and where that goes.
+pub struct Pipeline<'a, H> {
+    /// Where frames come from.
+    pub source: &'a mut dyn Source,
+    /// What makes transactions of them; `None` when packets alone are wanted.
+    pub engine: Option<Engine<H>>,
+    /// Where packets and transactions go.
+    pub output: Output,
+    /// Frames that came while there was no engine.
+    packets: u64,
+    /// The latest time that the source told, in ns.
+    now_ns: u64,
+    flushed_ns: u64,
+    told_ns: u64,
+}
+
+impl<'a, H: Hints> Pipeline<'a, H> {
+    /// Joins the three.
+    pub fn new(source: &'a mut dyn Source, engine: Option<Engine<H>>, output: Output) -> Self {
+        Self { source, engine, output, packets: 0, now_ns: 0, flushed_ns: 0, told_ns: 0 }
+    }
+
+    /// Runs until the source ends, `control` says stop, or the output is done. `on_report` gets the
+    /// ledger whenever somebody asked for it. Returns the ledger of the whole run, and what ended it
+    /// badly: the source broke or an output takes no more; in both cases what was captured before
+    /// has been handed to the sinks that still work.
+    pub fn run(
+        mut self,
+        control: &Control,
+        mut on_report: impl FnMut(&Ledger),
+    ) -> (Ledger, Result<(), PipelineError>) {
+        let mut ending = Ok(());
+        while !control.is_stopping() && !self.output.is_done() {
+            if control.report.swap(false, Ordering::Relaxed) {
+                on_report(&self.ledger().running());
+            }
+            match self.step(Some(control)) {
+                Ok(Progress::Busy) => {
+                    let is_due = self.now_ns.saturating_sub(self.flushed_ns) >= FLUSH_NS;
+                    if is_due && self.source.is_live() {
+                        self.flush();
+                    }
+                }
+                Ok(Progress::Idle { now_ns }) => {
+                    self.now_ns = self.now_ns.max(now_ns);
+                    let Self { engine, output, .. } = &mut self;
+                    if let Some(engine) = engine {
+                        engine.advance(now_ns, &mut |transaction| output.take(transaction));
+                    }
+                    self.flush();
+                }
+                Ok(Progress::Eof) => break,
+                Err(error) => {
+                    ending = Err(error);
+                    break;
                 }
             }
-            Ok(Progress::Idle { now_ns }) => {
-                engine.advance(now_ns, &mut |transaction| output.take(transaction));
-                output.flush();
-            }
-            Ok(Progress::Eof) => break,
-            Err(error) => {
-                ending = Err(error);
-                break;
-            }
         }
-    }
-    let unread = match &ending {
-        Ok(()) => drain(source, engine, output),
-        Err(_) => 0,
-    };
-    engine.finish(&mut |transaction| output.take(transaction));
-    output.flush();
-    let mut ledger = ledger(source, engine, output);
-    ledger.unread += unread;
-    let result = match (ending, output.error.take()) {
-        (Err(error), _) => Err(error.into()),
-        (Ok(()), Some(error)) => Err(error.into()),
-        (Ok(()), None) => Ok(()),
-    };
-    (ledger, result)
-}
-
-fn step<H: Hints>(
-    source: &mut dyn Source,
-    engine: &mut Engine<H>,
-    output: &mut Output,
-    control: Option<&Control>,
-) -> Result<Progress, CaptureError> {
-    engine.set_wall_offset_ns(source.wall_offset_ns());
-    source.read(&mut |frame| {
-        engine.on_frame(&frame, &mut |transaction| output.take(transaction));
-        if output.is_done() || control.is_some_and(Control::is_stopping) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })
-}
-
-/// Stops the source and reads what it had captured until then, as far as the output still takes it.
-/// Returns how many frames were not read.
-fn drain<H: Hints>(source: &mut dyn Source, engine: &mut Engine<H>, output: &mut Output) -> u64 {
-    let mut unread = 0;
-    if let Err(error) = source.stop() {
-        log::warn!("{error}");
-        return 0;
-    }
-    loop {
-        let progress = if output.is_done() {
-            source.read(&mut |_| {
-                unread += 1;
-                ControlFlow::Continue(())
-            })
-        } else {
-            step(source, engine, output, None)
+        let unread = match &ending {
+            Ok(()) => self.drain(),
+            Err(_) => 0,
         };
-        match progress {
-            Ok(Progress::Busy | Progress::Idle { .. }) => {}
-            Ok(Progress::Eof) => return unread,
-            Err(error) => {
-                log::warn!("{error}");
-                return unread;
+        let Self { engine, output, .. } = &mut self;
+        if let Some(engine) = engine {
+            engine.finish(&mut |transaction| output.take(transaction));
+        }
+        let mut ledger = self.ledger();
+        ledger.unread += unread;
+        self.output.finish(&ledger);
+        self.output.count(&mut ledger);
+        let result = match (ending, self.output.take_error()) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), Some(error)) => Err(error.into()),
+            (Ok(()), None) => Ok(()),
+        };
+        (ledger, result)
+    }
+
+    fn step(&mut self, control: Option<&Control>) -> Result<Progress, CaptureError> {
+        let Self { source, engine, output, packets, now_ns, .. } = self;
+        let offset_ns = source.wall_offset_ns();
+        output.set_wall_offset_ns(offset_ns);
+        if let Some(engine) = engine.as_mut() {
+            engine.set_wall_offset_ns(offset_ns);
+        }
+        source.read(&mut |frame: Frame<'_>| {
+            *now_ns = frame.time_ns.max(*now_ns);
+            output.take_packet(&frame);
+            match engine.as_mut() {
+                Some(engine) => {
+                    engine.on_frame(&frame, &mut |transaction| output.take(transaction));
+                }
+                None => *packets += 1,
+            }
+            if output.is_done() || control.is_some_and(Control::is_stopping) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    /// Stops the source and reads what it had captured until then, as far as the output still takes
+    /// it. Returns how many frames were not read.
+    fn drain(&mut self) -> u64 {
+        let mut unread = 0;
+        if let Err(error) = self.source.stop() {
+            log::warn!("{error}");
+            return 0;
+        }
+        loop {
+            let progress = if self.output.is_done() {
+                self.source.read(&mut |_| {
+                    unread += 1;
+                    ControlFlow::Continue(())
+                })
+            } else {
+                self.step(None)
+            };
+            match progress {
+                Ok(Progress::Busy | Progress::Idle { .. }) => {}
+                Ok(Progress::Eof) => return unread,
+                Err(error) => {
+                    log::warn!("{error}");
+                    return unread;
+                }
             }
         }
     }
-}
 
-fn ledger<H: Hints>(source: &dyn Source, engine: &Engine<H>, output: &Output) -> Ledger {
-    let mut ledger = engine.ledger().clone();
-    ledger.printed = output.printed;
-    ledger.bad_records = source.bad_records();
-    ledger.unread = source.outside();
-    match source.kernel_counters() {
-        Ok(counters) => ledger.kernel = counters,
-        Err(error) => log::warn!("the kernel's counters are missing from the ledger: {error}"),
+    fn flush(&mut self) {
+        self.flushed_ns = self.now_ns;
+        if self.output.wants_ledger() && self.now_ns.saturating_sub(self.told_ns) >= LEDGER_NS {
+            self.told_ns = self.now_ns;
+            let ledger = self.ledger().running();
+            self.output.tell(&ledger);
+        }
+        self.output.flush();
     }
-    ledger
+
+    fn ledger(&self) -> Ledger {
+        let mut ledger = match &self.engine {
+            Some(engine) => engine.ledger().clone(),
+            None => Ledger::of_packets(self.packets),
+        };
+        self.output.count(&mut ledger);
+        ledger.bad_records = self.source.bad_records();
+        ledger.unread = self.source.outside();
+        ledger.knows_refused = self.source.counts_refused();
+        match self.source.kernel_counters() {
+            Ok(counters) => ledger.kernel = counters,
+            Err(error) => log::warn!("the kernel's counters are missing from the ledger: {error}"),
+        }
+        match self.source.interface_counters() {
+            Ok(counters) => ledger.interfaces = counters,
+            Err(error) => log::warn!("interfaces are missing from the ledger: {error}"),
+        }
+        ledger
+    }
 }

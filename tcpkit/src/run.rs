@@ -3,17 +3,13 @@
 use std::{
     fs,
     io::{self, IsTerminal, Write},
-    os::fd::AsFd,
+    path::Path,
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -22,17 +18,24 @@ use tokio::{
 
 use crate::{
     capture::{
-        AttachMode, LinkType, LiveConfig, LiveSource, interfaces, listening::ListeningPorts,
+        AttachMode, CaptureError, IngressHook, LinkType, LiveConfig, LiveSource, OfflineSource,
+        PacketSocketSource, Screen, Source, interfaces, listening::ListeningPorts,
     },
-    cli::Cli,
+    cli::{Backend, Cli},
     engine::Engine,
     filter::CaptureFilter,
     flow::role::Hints,
     ledger::Ledger,
+    output::Output,
     packet::Endpoint,
-    pipeline::{self, Control, Output, PipelineError},
+    pipeline::{Control, Pipeline, PipelineError},
     protocol::{DecodeOptions, Protocol},
-    sink::SinkError,
+    sink::{
+        SinkError,
+        file::{FileLink, FileSink, FileSinkConfig},
+        packets::PacketLines,
+    },
+    stdout::Stdout,
 };
 
 /// How long the last lines may take to be written once a signal asked for the end.
@@ -43,8 +46,11 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 /// # Errors
 /// Whatever keeps it from starting or from going on; each message is one line.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
+    if cli.source.list() {
+        return print(&interfaces::listing()?);
+    }
     let filter = read_filter(&cli)?;
-    if cli.dump() > 0 {
+    if cli.source.dump() > 0 {
         return dump(&cli, &filter);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -75,9 +81,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
                 }
                 signal = signals.next() => match signal {
                     Asked::Report => control.report(),
-                    // A second signal: the output may be stuck. The kernel takes the programs off.
+                    // Once more: the output may be stuck. The kernel takes the programs off.
                     Asked::Stop if control.is_stopping() => std::process::exit(130),
-                    Asked::Stop => control.stop(),
+                    // A closing terminal may say so twice.
+                    Asked::Stop | Asked::HangUp => control.stop(),
                 },
             }
         }
@@ -86,8 +93,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn read_filter(cli: &Cli) -> anyhow::Result<CaptureFilter> {
-    let Some(file) = cli.expression_file() else {
-        return Ok(CaptureFilter::parse(cli.expression())?);
+    let Some(file) = cli.source.expression_file() else {
+        return Ok(CaptureFilter::parse(cli.source.expression())?);
     };
     let text = fs::read_to_string(file)
         .with_context(|| format!("cannot read the filter from {}", file.display()))?;
@@ -96,52 +103,186 @@ fn read_filter(cli: &Cli) -> anyhow::Result<CaptureFilter> {
 
 /// Prints the compiled filter, for the first interface that is named.
 fn dump(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<()> {
-    let link = match cli.interfaces() {
-        [] => None,
-        names => interfaces::select(names)?.first().map(|(_, link)| *link),
+    let selection = interfaces::Selection::new(cli.source.interfaces())?;
+    let link = match selection.is_any() {
+        true => LinkType::Ethernet,
+        false => selection.present()?.first().map_or(LinkType::Ethernet, |(_, link)| *link),
     };
-    let compiled = match (link, filter.no_raw_ip()) {
-        (Some(LinkType::RawIp), Some(error)) => return Err(error.clone().into()),
-        (Some(LinkType::RawIp), None) => filter.raw_ip(),
-        _ => filter.ethernet(),
+    if let (LinkType::RawIp, Some(error)) = (link, filter.no_raw_ip()) {
+        return Err(error.clone().into());
+    }
+    let xdp = filter.xdp();
+    let compiled = match (link, cli.source.hook()) {
+        (LinkType::RawIp, IngressHook::Tc) => filter.raw_ip(),
+        (_, IngressHook::Tc) => filter.ethernet(),
+        (LinkType::RawIp, IngressHook::Xdp) => xdp.as_ref().map_err(Clone::clone)?.raw_ip(),
+        (_, IngressHook::Xdp) => xdp.as_ref().map_err(Clone::clone)?.ethernet(),
     };
-    let text = if cli.dump() == 1 { compiled.list_classic() } else { compiled.list_ebpf() };
-    match Unbuffered(io::stdout()).write_all(text.as_bytes()) {
+    print(&if cli.source.dump() == 1 { compiled.list_classic() } else { compiled.list_ebpf() })
+}
+
+/// Prints a text as a whole.
+fn print(text: &str) -> anyhow::Result<()> {
+    match Stdout::default().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
 }
 
 fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Result<()> {
-    let protocol = cli.protocol()?;
-    let kind = cli.sink()?;
-    let mut source = LiveSource::open(&LiveConfig {
-        interfaces: cli.interfaces().to_vec(),
-        ring_bytes: u64::from(cli.buffer_bytes()),
-        snaplen: cli.snaplen(),
-        filter: &filter,
-        debug: cli.verbosity() >= 3,
-        attach: AttachMode::Auto,
-    })?;
-    let names: Vec<_> = source.interfaces().iter().map(|one| one.name.as_str()).collect();
-    say(&format!("tcpkit: listening on {}", names.join(", ")));
-    let options = DecodeOptions { max_text: cli.max_text(), fields: kind.shows_fields };
-    let hints = LiveHints { filter, protocol, listening: ListeningPorts::new() };
-    let mut engine = Engine::new(protocol, cli.limits(), options, hints);
-    let stdout = io::stdout();
-    let colour = cli.colour(stdout.is_terminal());
-    // The sinks buffer by themselves.
-    let sinks = vec![(kind.make)(Box::new(Unbuffered(stdout)), colour)];
-    let mut output = Output::new(sinks, cli.threshold_ns(), cli.count());
-    let (ledger, result) = pipeline::run(&mut source, &mut engine, &mut output, control, report);
+    let Opened { mut source, link, several, follows_host, stdout } = open(cli, &filter)?;
+    let packets = &cli.packets;
+    let mut output = Output::new(cli.count());
+    if let Some(path) = packets.write() {
+        output = output.with_file(Box::new(FileSink::create(FileSinkConfig {
+            path: path.to_owned(),
+            per_packet_flush: packets.is_unbuffered(),
+            max_bytes: packets.rotate_bytes(),
+            seconds: packets.rotate_seconds(),
+            count: packets.rotate_count(),
+            start_unix_ns: follows_host.then(unix_now_ns),
+            link,
+            names: source.interface_names(),
+        })?));
+    }
+    let engine = if let Some(protocol) = cli.protocol() {
+        let kind = cli.sink()?;
+        let colour = cli.colour(io::stdout().is_terminal());
+        output =
+            output.with_transactions((kind.make)(Box::new(stdout), colour), cli.threshold_ns());
+        let options = DecodeOptions { max_text: cli.max_text(), fields: kind.shows_fields };
+        let listening = follows_host.then(ListeningPorts::new);
+        let hints = RunHints { filter, protocol, listening };
+        Some(Engine::new(protocol, cli.limits(), options, hints))
+    } else {
+        if packets.prints() {
+            let options = packets.lines(several);
+            let lines = PacketLines::new(Box::new(stdout), options, source.interface_names());
+            output = output.with_lines(Box::new(lines));
+        }
+        None
+    };
+    if several && follows_host {
+        output = output.each_once();
+    }
+    let pipeline = Pipeline::new(source.as_mut(), engine, output);
+    let (ledger, result) = pipeline.run(control, report);
     match result {
         // Whoever closed the output has seen enough.
-        Err(PipelineError::Sink(SinkError::Closed)) => Ok(()),
+        Err(PipelineError::Sink(SinkError::Closed)) => return Ok(()),
         result => {
             report(&ledger);
-            Ok(result?)
+            result?;
         }
     }
+    match ledger.output.unwritten {
+        0 => Ok(()),
+        count => anyhow::bail!("{count} packets could not be written"),
+    }
+}
+
+/// A source that is ready to be read.
+struct Opened {
+    source: Box<dyn Source>,
+    /// What packets begin with in a file of them.
+    link: FileLink,
+    /// Whether packets come from several interfaces.
+    several: bool,
+    /// Whether it is this host's traffic, now.
+    follows_host: bool,
+    /// Where lines go.
+    stdout: Stdout,
+}
+
+fn open(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<Opened> {
+    if let Some(file) = cli.source.read() {
+        return open_file(file, filter);
+    }
+    let config = LiveConfig {
+        interfaces: cli.source.interfaces().to_vec(),
+        ring_bytes: cli.source.buffer_bytes(),
+        snaplen: cli.snaplen(),
+        filter,
+        debug: cli.verbosity() >= 3,
+        attach: AttachMode::Auto,
+        hook: cli.source.hook(),
+        directions: cli.source.directions(),
+        promiscuous: cli.source.promiscuous(),
+    };
+    let opened = match cli.source.backend() {
+        Backend::Packet => open_sockets(&config)?,
+        Backend::Ebpf => open_ebpf(&config)?,
+        Backend::Auto => match open_ebpf(&config) {
+            Err(error) if error.is_about_ebpf() => {
+                // Of the two reasons the first is what helps.
+                let opened = open_sockets(&config).map_err(|second| for_both(&error, second))?;
+                log::warn!("{error}; capturing through packet sockets instead, which cost more");
+                opened
+            }
+            opened => opened?,
+        },
+    };
+    Ok(opened)
+}
+
+/// Neither way can be had. A filter that libpcap refuses is wrong whatever the first reason was.
+fn for_both(first: &CaptureError, second: CaptureError) -> anyhow::Error {
+    match second {
+        CaptureError::Filter(error) => error.into(),
+        second => anyhow::anyhow!("{first} (nor through packet sockets: {second})"),
+    }
+}
+
+fn open_ebpf(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
+    let source = LiveSource::open(config)?;
+    let link = source.link().map_or(FileLink::Cooked, FileLink::Same);
+    let several = source.is_several();
+    listening(&source.interfaces());
+    Ok(Opened {
+        source: Box::new(source),
+        link,
+        several,
+        follows_host: true,
+        stdout: Stdout::default(),
+    })
+}
+
+fn open_sockets(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
+    let source = PacketSocketSource::open(config)?;
+    let link = source.link().map_or(FileLink::Cooked, FileLink::Same);
+    let several = source.is_several();
+    listening(&source.interfaces());
+    Ok(Opened {
+        source: Box::new(source),
+        link,
+        several,
+        follows_host: true,
+        stdout: Stdout::default(),
+    })
+}
+
+fn listening(names: &[&str]) {
+    say(&format!("tcpkit: listening on {}", names.join(", ")));
+}
+
+fn open_file(file: &Path, filter: &CaptureFilter) -> anyhow::Result<Opened> {
+    let screen = Screen::new(io::stderr().is_terminal());
+    let source = OfflineSource::open(file, filter, screen.clone())?;
+    say(&format!("tcpkit: reading from {}", file.display()));
+    let on_screen = io::stdout().is_terminal();
+    let stdout = if on_screen { Stdout::beside(screen) } else { Stdout::default() };
+    Ok(Opened {
+        source: Box::new(source),
+        link: FileLink::First,
+        several: false,
+        follows_host: false,
+        stdout,
+    })
+}
+
+fn unix_now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Writes the ledger to stderr.
@@ -155,44 +296,21 @@ fn say(lines: &str) {
     let _ = io::stderr().lock().write_all(format!("{lines}\n").as_bytes());
 }
 
-/// Standard output without the line buffer of [`io::Stdout`], which would write each line apart.
-struct Unbuffered(io::Stdout);
-
-impl Write for Unbuffered {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match nix::unistd::write(&self.0, bytes) {
-                // Somebody made the terminal or pipe non-blocking; the lines wait all the same.
-                Err(Errno::EAGAIN) => {
-                    poll(
-                        &mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)],
-                        PollTimeout::NONE,
-                    )?;
-                }
-                result => return result.map_err(io::Error::from),
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What is known of roles on a live host.
-struct LiveHints {
+/// What is known of roles in a run.
+struct RunHints {
     filter: CaptureFilter,
     protocol: &'static Protocol,
-    listening: ListeningPorts,
+    /// `None` when it is not this host's traffic.
+    listening: Option<ListeningPorts>,
 }
 
-impl Hints for LiveHints {
+impl Hints for RunHints {
     fn is_named(&self, port: u16) -> bool {
         self.filter.server_port(port)
     }
 
     fn is_listening(&self, end: &Endpoint) -> bool {
-        self.listening.contains(end)
+        self.listening.as_ref().is_some_and(|listening| listening.contains(end))
     }
 
     fn is_usual(&self, port: u16) -> bool {
@@ -202,13 +320,15 @@ impl Hints for LiveHints {
 
 enum Asked {
     Stop,
+    HangUp,
     Report,
 }
 
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    /// Not where it was ignored when the agent was started (nohup).
+    hangup: Option<Signal>,
     user1: Signal,
 }
 
@@ -218,7 +338,10 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
+            hangup: match is_ignored(SignalKind::hangup()) {
+                true => None,
+                false => Some(listen(SignalKind::hangup())?),
+            },
             user1: listen(SignalKind::user_defined1())?,
         })
     }
@@ -227,8 +350,19 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.terminate.recv() => Asked::Stop,
-            _ = self.hangup.recv() => Asked::Stop,
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => Asked::HangUp,
             _ = self.user1.recv() => Asked::Report,
         }
     }
+}
+
+/// Whether a signal is ignored, as whoever started the agent wanted it.
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+        .unwrap_or(0);
+    ignored >> (signal.as_raw_value() - 1) & 1 == 1
 }

@@ -24,6 +24,21 @@ pub(crate) struct SimFrame {
     pub(crate) payload_len: usize,
 }
 
+impl SimFrame {
+    /// As a source hands it over.
+    pub(crate) fn as_frame(&self) -> Frame<'_> {
+        Frame {
+            time_ns: self.time_ns,
+            ifindex: self.ifindex,
+            direction: HookDirection::Unknown,
+            link: LinkType::Ethernet,
+            vlan: None,
+            wire_len: u32::try_from(self.bytes.len()).expect("short"),
+            bytes: &self.bytes[..self.captured],
+        }
+    }
+}
+
 /// Ethernet, IPv4 and TCP without options.
 pub(crate) const HEADERS: usize = 14 + 20 + 20;
 
@@ -279,18 +294,7 @@ pub(crate) fn run_for(frames: &[SimFrame], limits: Limits, quiet_ns: u64) -> Out
         });
     };
     for frame in frames {
-        engine.on_frame(
-            &Frame {
-                time_ns: frame.time_ns,
-                ifindex: frame.ifindex,
-                direction: HookDirection::Unknown,
-                link: LinkType::Ethernet,
-                vlan: None,
-                wire_len: u32::try_from(frame.bytes.len()).expect("short"),
-                bytes: &frame.bytes[..frame.captured],
-            },
-            &mut emit,
-        );
+        engine.on_frame(&frame.as_frame(), &mut emit);
     }
     engine.advance(engine.now_ns() + quiet_ns, &mut emit);
     engine.finish(&mut emit);

@@ -9,11 +9,15 @@
 )]
 
 use std::{
-    env,
+    env, fs,
     io::Read,
-    path::PathBuf,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::{self, JoinHandle},
 };
 
@@ -42,6 +46,42 @@ pub fn command(arguments: &str) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments.split_whitespace()).env_remove("RUST_LOG").stdin(Stdio::null());
     command
+}
+
+/// A copy of the agent that anybody may run.
+#[derive(Debug)]
+pub struct PublicCopy(PathBuf);
+
+impl PublicCopy {
+    /// Makes the copy; it is gone when this is dropped.
+    #[must_use]
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tcpkit-test-{}-agent-{number}", std::process::id());
+        let path = env::temp_dir().join(name);
+        fs::copy(binary(), &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self(path)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for PublicCopy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for PublicCopy {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// What a process wrote so far, collected by a thread.
@@ -89,25 +129,30 @@ impl Agent {
     /// Starts an agent, and waits until it captures.
     #[must_use]
     pub fn start_with(netns: &Netns, arguments: &str) -> Self {
-        let mut child = netns.run(|| {
-            let mut command = command(arguments);
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-        });
+        Self::spawn(netns, command(arguments))
+    }
+
+    /// Starts what `command` says is an agent, and waits until it captures.
+    #[must_use]
+    pub fn spawn(netns: &Netns, mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = netns.run(|| command.spawn().unwrap());
         let stdout = Collected::new(child.stdout.take().unwrap());
         let stderr = Collected::new(child.stderr.take().unwrap());
         let mut agent = Self { child, output: Some((stdout, stderr)) };
-        agent.wait_for_stderr("tcpkit: listening on ");
+        agent.wait_for_stderr("tcpkit: listening on ", 1);
         agent
     }
 
-    fn wait_for_stderr(&mut self, text: &str) {
+    /// Waits until it has said something so many times.
+    pub fn wait_for_stderr(&mut self, text: &str, count: usize) {
         let Self { child, output } = self;
         let (_, stderr) = output.as_ref().unwrap();
         eventually(&format!("{text:?} on stderr"), || {
             let said = stderr.look(|bytes| String::from_utf8_lossy(bytes).into_owned());
             let ended = child.try_wait().unwrap();
             assert!(ended.is_none(), "the agent ended with {ended:?}, saying: {said}");
-            said.contains(text)
+            said.matches(text).count() >= count
         });
     }
 
@@ -140,7 +185,7 @@ impl Agent {
         let reports = || {
             let (_, stderr) = self.output.as_ref().unwrap();
             let said = stderr.look(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            (said.matches(" printed\n").count(), said)
+            (said.matches(" printed\n").count() + said.matches(" written\n").count(), said)
         };
         let before = reports().0;
         self.signal(Signal::SIGUSR1);

@@ -11,4 +11,5 @@ pub mod netns;
 pub mod raw;
 pub mod redis;
 pub mod shapes;
+pub mod tcpdump;
 pub mod traffic;

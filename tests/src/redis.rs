@@ -10,7 +10,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -112,6 +112,12 @@ impl Client {
         let stream = netns.run(|| TcpStream::connect(server).unwrap());
         stream.set_nodelay(true).unwrap();
         Self::over(stream)
+    }
+
+    /// Ends the connection, and waits until the server has, too.
+    pub fn say_goodbye(mut self) {
+        self.output.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(self.input.read(&mut [0]).unwrap(), 0);
     }
 
     /// The client's own address.

@@ -46,32 +46,26 @@ fn filter(text: &str) -> CaptureFilter {
 }
 
 fn open(interface: &str, filter: &CaptureFilter, attach: AttachMode) -> LiveSource {
-    LiveSource::open(&LiveConfig {
-        interfaces: vec![interface.to_owned()],
-        ring_bytes: 16 << 20,
-        snaplen: u32::MAX,
-        filter,
-        debug: false,
-        attach,
-    })
-    .unwrap()
+    LiveSource::open(&LiveConfig { attach, ..LiveConfig::new(&[interface], filter) }).unwrap()
 }
 
-/// Reads until `count` frames are there.
-fn read(source: &mut LiveSource, count: usize) -> Vec<Kept> {
+/// Reads until `count` frames are there, in the namespace whose interfaces the source follows.
+fn read(netns: &Netns, source: &mut LiveSource, count: usize) -> Vec<Kept> {
     let mut frames = Vec::new();
     eventually(&format!("{count} frames"), || {
-        source
-            .read(&mut |frame| {
-                frames.push(Kept {
-                    direction: frame.direction,
-                    link: frame.link,
-                    wire_len: frame.wire_len as usize,
-                    bytes: frame.bytes.to_vec(),
-                });
-                ControlFlow::Continue(())
-            })
-            .unwrap();
+        netns.run(|| {
+            source
+                .read(&mut |frame| {
+                    frames.push(Kept {
+                        direction: frame.direction,
+                        link: frame.link,
+                        wire_len: frame.wire_len as usize,
+                        bytes: frame.bytes.to_vec(),
+                    });
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+        });
         frames.len() >= count
     });
     frames
@@ -101,7 +95,7 @@ fn large_writes_arrive_whole_and_in_few_records() {
     let mut stream = vec![None; LEN];
     let (mut first, mut missing, mut largest) = (None, LEN, 0);
     while missing > 0 {
-        for frame in read(&mut source, 1) {
+        for frame in read(&client, &mut source, 1) {
             let tcp = &frame.bytes[34..];
             let sequence = u32::from_be_bytes(tcp[4..8].try_into().unwrap());
             let payload = &tcp[usize::from(tcp[12] >> 4) * 4..];
@@ -174,14 +168,14 @@ fn a_tun_device_has_no_link_header() {
     let mut source = netns.run(|| open("tun0", &filter, AttachMode::Auto));
     let incoming = ipv4(UDP, Ipv4Extra::default(), &udp(7, 6379, b"in"));
     tun.send(&incoming);
-    let frames = read(&mut source, 1);
+    let frames = read(&netns, &mut source, 1);
     assert_eq!((frames[0].direction, frames[0].link), (HookDirection::Ingress, LinkType::RawIp));
     assert_eq!(frames[0].bytes, incoming);
     netns.run(|| {
         let socket = UdpSocket::bind("10.9.0.2:9").unwrap();
         socket.send_to(b"out", SocketAddr::from((Ipv4Addr::new(10, 9, 0, 77), 6379))).unwrap();
     });
-    let frames = read(&mut source, 1);
+    let frames = read(&netns, &mut source, 1);
     assert_eq!((frames[0].direction, frames[0].link), (HookDirection::Egress, LinkType::RawIp));
     assert_eq!(frames[0].bytes[28..], *b"out");
 }
@@ -197,7 +191,7 @@ fn a_loopback_packet_is_captured_once() {
             socket.send_to(b"x", "127.0.0.1:6379").unwrap();
         }
     });
-    let frames = read(&mut source, 5);
+    let frames = read(&netns, &mut source, 5);
     assert_eq!(frames.len(), 5);
     assert_eq!(seen(&source), 10, "five datagrams, and five times that nobody listens");
 }
@@ -228,14 +222,14 @@ fn another_program_on_the_interface_keeps_seeing_every_packet() {
         let filter = filter("tcp port 2");
         let mut neighbour = right.run(|| open("veth0", &filter, theirs));
         send(&left, 10);
-        assert_eq!(read(&mut neighbour, 10).len(), 10);
+        assert_eq!(read(&right, &mut neighbour, 10).len(), 10);
         let mut source = right.run(|| open("veth0", &filter, ours));
         send(&left, 20);
-        assert_eq!(read(&mut neighbour, 20).len(), 20, "{theirs:?} beside {ours:?}");
-        assert_eq!(read(&mut source, 20).len(), 20, "{ours:?} beside {theirs:?}");
+        assert_eq!(read(&right, &mut neighbour, 20).len(), 20, "{theirs:?} beside {ours:?}");
+        assert_eq!(read(&right, &mut source, 20).len(), 20, "{ours:?} beside {theirs:?}");
         drop(source);
         send(&left, 30);
-        assert_eq!(read(&mut neighbour, 30).len(), 30, "{theirs:?} after {ours:?}");
+        assert_eq!(read(&right, &mut neighbour, 30).len(), 30, "{theirs:?} after {ours:?}");
     }
 }
 
@@ -313,14 +307,7 @@ fn an_unknown_interface_is_named_beside_the_known() {
     let netns = Netns::new();
     let filter = filter("");
     let error = netns.run(|| {
-        let error = LiveSource::open(&LiveConfig {
-            interfaces: vec!["eth7".to_owned()],
-            ring_bytes: 0,
-            snaplen: 0,
-            filter: &filter,
-            debug: false,
-            attach: AttachMode::Auto,
-        });
+        let error = LiveSource::open(&LiveConfig::new(&["eth7"], &filter));
         error.err().unwrap().to_string()
     });
     assert!(error.starts_with("no interface 'eth7'; there are: lo"), "{error}");
@@ -349,21 +336,14 @@ fn the_programs_debug_messages_come_to_the_log() {
     let (left, right) = Netns::pair();
     let filter = filter("tcp port 2");
     let mut source = right.run(|| {
-        LiveSource::open(&LiveConfig {
-            interfaces: vec!["veth0".to_owned()],
-            ring_bytes: 1 << 20,
-            snaplen: 0,
-            filter: &filter,
-            debug: true,
-            attach: AttachMode::Auto,
-        })
-        .unwrap()
+        let config = LiveConfig::new(&["veth0"], &filter);
+        LiveSource::open(&LiveConfig { snaplen: 0, debug: true, ..config }).unwrap()
     });
     send(&left, 1);
-    let index = source.interfaces()[0].index;
+    let index = right.run(|| nix::net::if_::if_nametoindex("veth0").unwrap());
     let expect = format!("matched: 55 bytes on interface {index}, payload at 54, cut 1");
     eventually("a debug message", || {
-        source.read(&mut |_frame| ControlFlow::Continue(())).unwrap();
+        right.run(|| source.read(&mut |_frame| ControlFlow::Continue(())).unwrap());
         MESSAGES.0.lock().unwrap().contains(&expect)
     });
 }
@@ -373,9 +353,8 @@ fn any_takes_every_interface() {
     let (left, right) = Netns::pair();
     let filter = filter("tcp port 2");
     let mut source = right.run(|| open("any", &filter, AttachMode::Auto));
-    let names: Vec<_> =
-        source.interfaces().iter().map(|interface| interface.name.as_str()).collect();
+    let names = source.interfaces();
     assert!(names.contains(&"lo") && names.contains(&"veth0"), "{names:?}");
     send(&left, 3);
-    assert_eq!(read(&mut source, 3).len(), 3);
+    assert_eq!(read(&right, &mut source, 3).len(), 3);
 }

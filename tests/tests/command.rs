@@ -10,15 +10,14 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::PathBuf,
+    os::unix::process::CommandExt,
     process::{Command, Output, Stdio},
 };
 
 use aya::programs::{SchedClassifier, TcAttachType};
 use nix::sys::signal::Signal;
 use tcpkit_tests::{
-    agent::{Agent, binary, command},
+    agent::{Agent, PublicCopy, command},
     netns::{Netns, eventually},
     redis::{Client, RedisServer, SERVER, encode_words},
 };
@@ -181,12 +180,12 @@ fn errors_are_one_line_that_says_what_is_wrong() {
 #[test]
 fn compiled_filters_are_printed_without_root() {
     const NOBODY: u32 = 65534;
-    let copy = Copy::new();
+    let copy = PublicCopy::new();
     let file = std::env::temp_dir().join(format!("tcpkit-test-{}-filter", std::process::id()));
     fs::write(&file, "# the port\ntcp port 6379\n").unwrap();
     let file = file.to_str().unwrap();
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(&copy.0);
+        let mut command = Command::new(copy.path());
         let output = command.args(arguments).uid(NOBODY).gid(NOBODY).current_dir("/").output();
         let output = output.unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -205,7 +204,14 @@ fn compiled_filters_are_printed_without_root() {
 #[test]
 fn wrong_usage_is_exit_code_2() {
     let netns = Netns::new();
-    for arguments in ["", "-p nonsense", "-p redis --nonsense", "-p redis -c 0", "-p redis -t x"] {
+    for arguments in [
+        "-p nonsense",
+        "-p redis -A",
+        "-w - --print",
+        "-p redis --nonsense",
+        "-p redis -c 0",
+        "-p redis -t x",
+    ] {
         let output = run(&netns, arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments}");
@@ -217,30 +223,12 @@ fn wrong_usage_is_exit_code_2() {
     }
 }
 
-/// A copy of the agent that anybody may run.
-struct Copy(PathBuf);
-
-impl Copy {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("tcpkit-test-{}-agent", std::process::id()));
-        fs::copy(binary(), &path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 fn without_permission_the_missing_capabilities_are_named() {
     const NOBODY: u32 = 65534;
-    let (netns, copy) = (Netns::new(), Copy::new());
+    let (netns, copy) = (Netns::new(), PublicCopy::new());
     let output = netns.run(|| {
-        let mut command = Command::new(&copy.0);
+        let mut command = Command::new(copy.path());
         command.args(["-p", "redis", "-i", "lo", "tcp", "port", "6379"]).current_dir("/");
         command.uid(NOBODY).gid(NOBODY).output().unwrap()
     });

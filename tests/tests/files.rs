@@ -17,7 +17,7 @@ use std::{
 
 use pcap::Capture;
 use tcpkit::{
-    capture::{OfflineSource, Progress, Source as _, Terminals},
+    capture::{OfflineSource, Progress, Screen, Source as _},
     filter::CaptureFilter,
 };
 use tcpkit_tests::{
@@ -72,8 +72,7 @@ type Packet = (u64, u32, Vec<u8>);
 
 fn read(path: &Path, expression: &str) -> Vec<Packet> {
     let filter = CaptureFilter::parse(&[expression.to_owned()]).unwrap();
-    let terminals = Terminals { stdout: false, stderr: false };
-    let mut source = OfflineSource::open(path, &filter, terminals).unwrap();
+    let mut source = OfflineSource::open(path, &filter, Screen::default()).unwrap();
     let mut packets = Vec::new();
     loop {
         let progress = source.read(&mut |frame| {
@@ -173,8 +172,8 @@ fn merged_files_keep_their_interfaces_and_order() {
          -e frame.interface_id",
     );
     let filter = CaptureFilter::parse(&[]).unwrap();
-    let terminals = Terminals { stdout: false, stderr: false };
-    let mut source = OfflineSource::open(&folder.0.join("merged"), &filter, terminals).unwrap();
+    let mut source =
+        OfflineSource::open(&folder.0.join("merged"), &filter, Screen::default()).unwrap();
     let mut ours = String::new();
     loop {
         let progress = source.read(&mut |frame| {
@@ -232,8 +231,7 @@ fn a_cut_file_says_where_it_stopped() {
     let (content, packets) = sample(false, false);
     let path = folder.write("a.pcap", &content[..content.len() - 5]);
     let filter = CaptureFilter::parse(&[]).unwrap();
-    let terminals = Terminals { stdout: false, stderr: false };
-    let mut source = OfflineSource::open(&path, &filter, terminals).unwrap();
+    let mut source = OfflineSource::open(&path, &filter, Screen::default()).unwrap();
     let mut seen = 0;
     let error = loop {
         let progress = source.read(&mut |_| {

@@ -16,7 +16,7 @@ use std::{
 
 use pcap::{BpfProgram, Capture, Linktype};
 use tcpkit::{
-    capture::{AttachMode, LinkType, LiveConfig, LiveSource, Source as _},
+    capture::{LinkType, LiveConfig, LiveSource, Source as _},
     filter::{CaptureFilter, Classic, Compiled, FilterError, View},
 };
 use tcpkit_tests::{
@@ -413,15 +413,8 @@ fn in_its_place_the_filter_says_the_same() {
 }
 
 fn open(interface: &str, filter: &CaptureFilter) -> LiveSource {
-    LiveSource::open(&LiveConfig {
-        interfaces: vec![interface.to_owned()],
-        ring_bytes: 1 << 20,
-        snaplen: u32::MAX,
-        filter,
-        debug: false,
-        attach: AttachMode::Auto,
-    })
-    .unwrap()
+    let config = LiveConfig::new(&[interface], filter);
+    LiveSource::open(&LiveConfig { ring_bytes: 1 << 20, ..config }).unwrap()
 }
 
 #[test]
@@ -485,12 +478,14 @@ fn bytes_that_are_not_linear_are_found() {
     });
     receive.join().unwrap();
     let mut largest = 0;
-    sources[0]
-        .read(&mut |frame| {
-            largest = largest.max(frame.bytes.len());
-            ControlFlow::Continue(())
-        })
-        .unwrap();
+    client.run(|| {
+        sources[0]
+            .read(&mut |frame| {
+                largest = largest.max(frame.bytes.len());
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+    });
     let matched: Vec<_> =
         sources.iter().map(|it| it.kernel_counters().unwrap().unwrap().matched).collect();
     assert!(matched[0] > 0 && matched[1..] == [0, 0], "{matched:?}");

@@ -5,6 +5,7 @@ use std::{error::Error, fs, io};
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use super::FileError;
+use crate::filter::FilterError;
 
 /// Why a source gives no frames.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,23 @@ pub enum CaptureError {
         /// The kernel's reason.
         reason: String,
     },
+    /// An interface takes one XDP program, and there is one.
+    #[error("interface '{0}' already has an XDP program, and can have one only: use --hook tc")]
+    XdpTaken(String),
+    /// A packet socket could not be opened or gave an error.
+    #[error("cannot capture on '{interface}' through a packet socket: {reason}")]
+    PacketSocket {
+        /// The interface, or `any`.
+        interface: String,
+        /// libpcap's or the kernel's reason.
+        reason: String,
+    },
+    /// libpcap does not take the expression for this kind of packets.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// An interface cannot be made to receive what is for others.
+    #[error("interface '{0}' cannot be made promiscuous: {1}; it needs CAP_NET_RAW")]
+    Promiscuous(String, #[source] io::Error),
     /// The interfaces could not be listed.
     #[error("cannot list the network interfaces: {0}")]
     Interfaces(#[source] io::Error),
@@ -103,6 +121,25 @@ pub enum CaptureError {
 }
 
 impl CaptureError {
+    /// Whether eBPF is what cannot be had, so that another way of capturing may work.
+    #[must_use]
+    pub fn is_about_ebpf(&self) -> bool {
+        matches!(
+            self,
+            Self::NoPermission { .. }
+                | Self::KernelTooOld { .. }
+                | Self::NoBpf
+                | Self::Load { .. }
+                | Self::Attach { .. }
+                | Self::Ring(_)
+        )
+    }
+
+    /// Whether other interfaces may be captured on all the same.
+    pub(super) fn is_of_one_interface(&self) -> bool {
+        matches!(self, Self::Attach { .. } | Self::XdpTaken(_))
+    }
+
     pub(super) fn loading(error: &EbpfError) -> Self {
         Self::from_kernel("load eBPF programs", error).unwrap_or_else(|| load(error))
     }
@@ -160,7 +197,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The error number at the root of an error.
-fn os_error(error: &(dyn Error + 'static)) -> Option<i32> {
+pub(super) fn os_error(error: &(dyn Error + 'static)) -> Option<i32> {
     let mut error = Some(error);
     while let Some(inner) = error {
         if let Some(number) = inner.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {

@@ -13,7 +13,7 @@ pub enum LinkType {
     /// The address family, 4 bytes in network order (`LINKTYPE_LOOP`, 108); from files only.
     Loop,
     /// What Linux puts in the place of link headers when packets of several kinds of devices are
-    /// captured together, 16 bytes (`LINKTYPE_LINUX_SLL`, 113); from files only.
+    /// captured together, 16 bytes (`LINKTYPE_LINUX_SLL`, 113); from files and packet sockets.
     LinuxSll,
     /// The same with the interface's index, 20 bytes (`LINKTYPE_LINUX_SLL2`, 276); from files and
     /// packet sockets.

@@ -14,12 +14,16 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::OFlag,
+    fcntl::{FcntlArg, OFlag, fcntl},
     sys::wait::waitpid,
     unistd::{ForkResult, Pid, fork, pipe2, write},
 };
 
 use super::netlink::{Netlink, REQUEST_LEN, Request};
+
+/// Room for how to undo the steps: some 20,000, three for each interface. More than this only root may
+/// have.
+const PIPE_BYTES: i32 = 1 << 20;
 
 /// The child that undoes what the agent did.
 #[derive(Debug)]
@@ -34,6 +38,11 @@ impl Guardian {
     pub(super) fn start() -> io::Result<Self> {
         let netlink = Netlink::open()?;
         let (log, undo_log) = pipe2(OFlag::O_CLOEXEC)?;
+        // The child reads when it begins: until then the pipe holds everything.
+        if let Err(error) = fcntl(&undo_log, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)) {
+            log::debug!("the guardian's pipe stays small: {error}");
+        }
+        fcntl(&undo_log, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         // Other threads may hold locks at this moment.
         // SAFETY: the child runs only `guard`, which neither allocates nor takes a lock.
         match unsafe { fork() }? {
@@ -42,7 +51,8 @@ impl Guardian {
         }
     }
 
-    /// Writes down how to undo a step. Steps are undone in the order in which they are written.
+    /// Writes down how to undo a step. Steps are undone in the order in which they are written. Fails
+    /// when too many are.
     pub(super) fn remember(&self, undo: &Request) -> io::Result<()> {
         if let Some(log) = &self.undo_log {
             // Shorter than a pipe's atomic unit: written whole.

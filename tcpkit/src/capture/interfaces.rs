@@ -1,6 +1,6 @@
 //! Network interfaces: which there are, and what their packets begin with.
 
-#![expect(unsafe_code, reason = "one ioctl that has no safe wrapper")]
+#![expect(unsafe_code, reason = "ioctls that have no safe wrapper")]
 
 use std::{
     io, mem,
@@ -30,6 +30,8 @@ pub struct Interface {
     pub name: String,
     /// The kernel's number for the kind of its link header (`ARPHRD_*`).
     pub hardware: u16,
+    /// Its state (`IFF_*`).
+    pub flags: u32,
 }
 
 impl Interface {
@@ -43,6 +45,27 @@ impl Interface {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.hardware == libc::ARPHRD_LOOPBACK
+    }
+
+    fn has(&self, flag: libc::c_int) -> bool {
+        self.flags & flag.cast_unsigned() != 0
+    }
+
+    /// Its state in words, as `tcpdump -D` has them.
+    fn state(&self) -> String {
+        let words = [
+            (self.has(libc::IFF_UP), "Up"),
+            (self.has(libc::IFF_RUNNING), "Running"),
+            (self.is_loopback(), "Loopback"),
+            (self.link().is_none(), "Link type not understood"),
+        ];
+        let words: Vec<_> = words.iter().filter(|(is_so, _)| *is_so).map(|it| it.1).collect();
+        if words.is_empty() { String::new() } else { format!(" [{}]", words.join(", ")) }
+    }
+
+    /// Where it stands in the list: what is likely wanted comes first, as in libpcap.
+    fn rank(&self) -> (bool, bool, u32) {
+        (!(self.has(libc::IFF_UP) && self.has(libc::IFF_RUNNING)), self.is_loopback(), self.index)
     }
 }
 
@@ -64,7 +87,7 @@ fn link_of(hardware: u16) -> Option<LinkType> {
     }
 }
 
-/// All interfaces of this thread's network namespace.
+/// All interfaces of this thread's network namespace, those that are likely wanted first.
 ///
 /// # Errors
 /// The kernel did not give the list.
@@ -75,64 +98,101 @@ pub fn list() -> Result<Vec<Interface>, CaptureError> {
     let mut interfaces = Vec::new();
     for entry in &names {
         let Ok(name) = entry.name().to_str() else { continue };
-        // An interface may vanish between the two calls: then it is not there.
-        if let Ok(hardware) = hardware_of(&socket, name) {
-            interfaces.push(Interface { index: entry.index(), name: name.to_owned(), hardware });
+        // An interface may vanish between the calls: then it is not there.
+        if let Ok((hardware, flags)) = describe(&socket, name) {
+            let name = name.to_owned();
+            interfaces.push(Interface { index: entry.index(), name, hardware, flags });
         }
     }
+    interfaces.sort_by_key(Interface::rank);
     Ok(interfaces)
 }
 
-/// Finds the interfaces that the user named; none or [`ANY`] stands for all whose packets are
-/// understood.
+/// The interfaces as `tcpdump -D` lists them: a number that `-i` takes, the name, the state.
 ///
 /// # Errors
-/// An interface is unknown, or what its packets begin with is.
-pub fn select(names: &[String]) -> Result<Vec<(Interface, LinkType)>, CaptureError> {
-    select_from(list()?, names)
+/// The kernel did not give the list.
+pub fn listing() -> Result<String, CaptureError> {
+    let all = list()?;
+    let lines = all.iter().map(|it| format!("{}{}", it.name, it.state()));
+    let lines = lines.chain([format!("{ANY} (all of them, also those that come later)")]);
+    Ok(lines.enumerate().map(|(at, line)| format!("{}.{line}\n", at + 1)).collect())
 }
 
-fn select_from(
-    all: Vec<Interface>,
-    names: &[String],
-) -> Result<Vec<(Interface, LinkType)>, CaptureError> {
-    let mut selected: Vec<(Interface, LinkType)> = Vec::new();
-    if names.is_empty() || names.iter().any(|name| name == ANY) {
-        for interface in all {
-            match interface.link() {
-                Some(link) => selected.push((interface, link)),
-                None => log::debug!(
-                    "{}: left out, its link type {} is not understood",
-                    interface.name,
-                    interface.hardware
-                ),
+/// Which interfaces are watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Their names; `None` for all.
+    names: Option<Vec<String>>,
+}
+
+impl Selection {
+    /// Interfaces by their names or their numbers in [`listing`]; none, or [`ANY`] among them, stands
+    /// for all whose packets are understood.
+    ///
+    /// # Errors
+    /// An interface is unknown, or what its packets begin with is.
+    pub fn new(names: &[String]) -> Result<Self, CaptureError> {
+        Self::among(&list()?, names)
+    }
+
+    fn among(all: &[Interface], names: &[String]) -> Result<Self, CaptureError> {
+        let mut selected: Vec<String> = Vec::new();
+        for name in names {
+            let named = all.iter().find(|interface| interface.name == *name);
+            let number = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+            if name == ANY || (named.is_none() && number == Some(all.len())) {
+                return Ok(Self::default());
+            }
+            let numbered = || number.and_then(|at| all.get(at));
+            let Some(interface) = named.or_else(numbered) else {
+                let known: Vec<&str> = all.iter().map(|it| it.name.as_str()).collect();
+                let known = known.join(", ");
+                return Err(CaptureError::UnknownInterface { name: name.clone(), known });
+            };
+            if interface.link().is_none() {
+                return Err(CaptureError::UnsupportedLink {
+                    name: interface.name.clone(),
+                    hardware: interface.hardware,
+                });
+            }
+            if !selected.contains(&interface.name) {
+                selected.push(interface.name.clone());
             }
         }
-        return Ok(selected);
+        Ok(Self { names: (!selected.is_empty()).then_some(selected) })
     }
-    for name in names {
-        let Some(interface) = all.iter().find(|interface| interface.name == *name) else {
-            let known: Vec<&str> = all.iter().map(|interface| interface.name.as_str()).collect();
-            return Err(CaptureError::UnknownInterface {
-                name: name.clone(),
-                known: known.join(", "),
-            });
-        };
-        let Some(link) = interface.link() else {
-            return Err(CaptureError::UnsupportedLink {
-                name: name.clone(),
-                hardware: interface.hardware,
-            });
-        };
-        if selected.iter().all(|(other, _)| other.index != interface.index) {
-            selected.push((interface.clone(), link));
-        }
+
+    /// Whether all interfaces are watched.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.names.is_none()
     }
-    Ok(selected)
+
+    /// The names, unless all are watched.
+    #[must_use]
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
+    /// Those of the selected interfaces that are there now, with what their packets begin with.
+    ///
+    /// # Errors
+    /// The kernel did not give the list.
+    pub fn present(&self) -> Result<Vec<(Interface, LinkType)>, CaptureError> {
+        Ok(self.present_in(list()?))
+    }
+
+    fn present_in(&self, all: Vec<Interface>) -> Vec<(Interface, LinkType)> {
+        let wanted = |name: &String| self.names.as_ref().is_none_or(|names| names.contains(name));
+        let selected = all.into_iter().filter(|interface| wanted(&interface.name));
+        selected.filter_map(|interface| interface.link().map(|link| (interface, link))).collect()
+    }
 }
 
-/// Asks the socket's network namespace, which /sys need not belong to.
-fn hardware_of(socket: &OwnedFd, name: &str) -> io::Result<u16> {
+/// The kind of an interface's link header and its flags. Asks the socket's network namespace, which
+/// /sys need not belong to.
+fn describe(socket: &OwnedFd, name: &str) -> io::Result<(u16, u32)> {
     // SAFETY: an `ifreq` is plain data, for which zeroes are valid.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     // One byte less than fits: the name ends with a zero.
@@ -140,53 +200,87 @@ fn hardware_of(socket: &OwnedFd, name: &str) -> io::Result<u16> {
     for (to, from) in request.ifr_name.iter_mut().take(room).zip(name.bytes()) {
         *to = libc::c_char::from_ne_bytes([from]);
     }
-    // SAFETY: the request is an `ifreq` with a terminated name, which the kernel fills; on success
-    // the union holds the hardware address.
-    unsafe {
-        if libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) != 0 {
-            return Err(io::Error::last_os_error());
+    let mut ask = |what| {
+        // SAFETY: the request is an `ifreq` with a terminated name, which the kernel fills.
+        match unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw mut request) } {
+            0 => Ok(request),
+            _ => Err(io::Error::last_os_error()),
         }
-        Ok(request.ifr_ifru.ifru_hwaddr.sa_family)
-    }
+    };
+    let (hardware, flags) = (ask(libc::SIOCGIFHWADDR)?, ask(libc::SIOCGIFFLAGS)?);
+    // SAFETY: after these requests the unions hold the hardware address and the flags.
+    let (hardware, flags) = unsafe {
+        (hardware.ifr_ifru.ifru_hwaddr.sa_family, flags.ifr_ifru.ifru_flags.cast_unsigned())
+    };
+    Ok((hardware, flags.into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const RUNNING: u32 = (libc::IFF_UP | libc::IFF_RUNNING).cast_unsigned();
+
     fn interface(index: u32, name: &str, hardware: u16) -> Interface {
-        Interface { index, name: name.to_owned(), hardware }
+        Interface { index, name: name.to_owned(), hardware, flags: RUNNING }
     }
 
     fn some() -> Vec<Interface> {
         vec![
-            interface(1, "lo", libc::ARPHRD_LOOPBACK),
             interface(2, "eth0", libc::ARPHRD_ETHER),
             interface(3, "wg0", libc::ARPHRD_NONE),
             interface(4, "mon0", libc::ARPHRD_IEEE80211_RADIOTAP),
+            interface(1, "lo", libc::ARPHRD_LOOPBACK),
         ]
     }
 
-    fn selected(names: &[&str]) -> Vec<String> {
+    fn select(names: &[&str]) -> Result<Selection, CaptureError> {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-        let selected = select_from(some(), &names).unwrap();
-        selected.into_iter().map(|(interface, _)| interface.name).collect()
+        Selection::among(&some(), &names)
     }
 
     #[test]
     fn any_and_none_mean_all_that_are_understood() {
-        for names in [&[][..], &["any"], &["eth0", "any"]] {
-            assert_eq!(selected(names), ["lo", "eth0", "wg0"]);
+        for names in [&[][..], &["any"], &["eth0", "any"], &["5"]] {
+            let selection = select(names).unwrap();
+            assert!(selection.is_any(), "{names:?}");
+            let present = selection.present_in(some()).into_iter();
+            let names: Vec<_> = present.map(|(interface, _)| interface.name).collect();
+            assert_eq!(names, ["eth0", "wg0", "lo"]);
         }
-        assert_eq!(selected(&["wg0", "lo", "wg0"]), ["wg0", "lo"]);
+    }
+
+    #[test]
+    fn names_and_numbers_select() {
+        for names in [&["wg0", "lo", "wg0"][..], &["2", "4"], &["wg0,lo"]] {
+            let names: Vec<_> = names.iter().flat_map(|it| it.split(',')).collect();
+            assert_eq!(select(&names).unwrap().names().unwrap(), ["wg0", "lo"]);
+        }
+        let mut gone = some();
+        gone.retain(|it| it.name != "wg0");
+        let present = select(&["wg0", "lo"]).unwrap().present_in(gone);
+        assert_eq!(present.len(), 1, "one of them is not there for now");
     }
 
     #[test]
     fn errors_say_what_there_is() {
-        let error = select_from(some(), &["eth1".to_owned()]).unwrap_err().to_string();
-        assert_eq!(error, "no interface 'eth1'; there are: lo, eth0, wg0, mon0, any");
-        let error = select_from(some(), &["mon0".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("mon0") && error.contains("803"), "{error}");
+        for name in ["eth1", "0", "6", "-1"] {
+            let error = select(&[name]).unwrap_err().to_string();
+            let expect = format!("no interface '{name}'; there are: eth0, wg0, mon0, lo, any");
+            assert_eq!(error, expect);
+        }
+        for name in ["mon0", "3"] {
+            let error = select(&[name]).unwrap_err().to_string();
+            assert!(error.contains("mon0") && error.contains("803"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_state_is_said_in_words() {
+        assert_eq!(interface(1, "lo", libc::ARPHRD_LOOPBACK).state(), " [Up, Running, Loopback]");
+        let down = Interface { flags: 0, ..interface(2, "eth0", libc::ARPHRD_ETHER) };
+        assert_eq!(down.state(), "");
+        assert!(down.rank() > interface(9, "lo", libc::ARPHRD_LOOPBACK).rank());
     }
 
     #[test]
@@ -194,5 +288,6 @@ mod tests {
         let lo = list().unwrap().into_iter().find(|interface| interface.name == "lo").unwrap();
         assert!(lo.is_loopback() && lo.index > 0);
         assert_eq!(lo.link(), Some(LinkType::Ethernet));
+        assert!(listing().unwrap().contains(".lo"));
     }
 }

@@ -1,5 +1,6 @@
 //! Where packets come from: the [`Source`] trait and its implementations.
 
+mod attach;
 mod bar;
 mod clock;
 mod error;
@@ -10,25 +11,32 @@ mod input;
 pub mod interfaces;
 pub mod listening;
 mod live;
+mod monitor;
 mod names;
 mod netlink;
 mod offline;
+mod packet_socket;
 pub mod programs;
+mod promiscuous;
+mod record;
 pub mod ring;
+mod watched;
 
 use std::ops::ControlFlow;
 
 use tcpkit_common::Counters;
 
 pub use self::{
-    bar::Terminals,
+    attach::{AttachMode, Directions, IngressHook},
+    bar::Screen,
     clock::{WallClock, monotonic_ns},
     error::CaptureError,
     file_error::FileError,
     frame::{Frame, HookDirection, LinkType, VlanTag},
-    live::{AttachMode, LiveConfig, LiveSource},
+    live::{LiveConfig, LiveSource},
     names::InterfaceNames,
     offline::OfflineSource,
+    packet_socket::PacketSocketSource,
 };
 
 /// How a call to [`Source::read`] ended.
@@ -92,6 +100,17 @@ pub trait Source {
 
     /// What to add to a frame's time to get nanoseconds since the Unix epoch.
     fn wall_offset_ns(&self) -> i64;
+
+    /// Whether packets come as they pass, so that somebody may wait for what is made of each.
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    /// Whether the source knows of packets that the filter refused. Where it does not, its counters
+    /// begin with those that were selected.
+    fn counts_refused(&self) -> bool {
+        true
+    }
 
     /// The counters of what happened to packets before they were frames, so far; `None` when the
     /// source does not count them.

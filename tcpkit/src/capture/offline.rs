@@ -6,20 +6,18 @@ use tcpkit_common::Counters;
 
 use super::{
     CaptureError, Frame, HookDirection, InterfaceNames, LinkType, Progress, Source,
-    bar::{ReadingBar, Terminals},
+    bar::{ReadingBar, Screen},
     file_error::FileError,
     input::{Filled, Input, STDIN},
 };
 use crate::{
     filter::{CaptureFilter, FileProgram, FilterError, Verdict},
+    packet::cooked,
     pcapfile::{MAX_INTERFACES, Reader},
 };
 
 /// How many packets a call looks at, so that the caller can look at something else now and then.
 const BATCH: usize = 512;
-
-/// Linux's type of packets that the host sends, in cooked headers; the smaller ones arrive.
-const PACKET_OUTGOING: u16 = 4;
 
 /// A capture file: pcap or pcapng, plain or compressed with gzip or zstd, regular or a pipe.
 ///
@@ -54,24 +52,20 @@ impl OfflineSource {
     ///
     /// # Errors
     /// It is not there, a directory, or may not be read.
-    pub fn open(
-        path: &Path,
-        filter: &CaptureFilter,
-        terminals: Terminals,
-    ) -> Result<Self, CaptureError> {
+    pub fn open(path: &Path, filter: &CaptureFilter, screen: Screen) -> Result<Self, CaptureError> {
         let name = if path == Path::new(STDIN) {
             "standard input".to_owned()
         } else {
             path.display().to_string()
         };
         match Input::open(path) {
-            Ok(input) => Ok(Self::new(name, input, filter, terminals)),
+            Ok(input) => Ok(Self::new(name, input, filter, screen)),
             Err(error) => Err(CaptureError::File { path: name, why: FileError::opening(error) }),
         }
     }
 
-    fn new(name: String, input: Input, filter: &CaptureFilter, terminals: Terminals) -> Self {
-        let bar = ReadingBar::new(terminals, input.file_len());
+    fn new(name: String, input: Input, filter: &CaptureFilter, screen: Screen) -> Self {
+        let bar = ReadingBar::new(screen, input.file_len());
         Self {
             name,
             input,
@@ -212,6 +206,11 @@ impl Source for OfflineSource {
         Ok(())
     }
 
+    /// Of a pipe it is said when nothing waits.
+    fn is_live(&self) -> bool {
+        false
+    }
+
     fn bad_records(&self) -> u64 {
         self.reader.foreign()
     }
@@ -224,8 +223,12 @@ impl Source for OfflineSource {
         0
     }
 
+    /// Packets of link types that are not understood pass every filter, and are not handed over.
     fn kernel_counters(&self) -> Result<Option<Counters>, CaptureError> {
-        Ok(Some(self.counters))
+        let foreign = self.reader.foreign();
+        let skipped =
+            Counters { seen: foreign, matched: foreign, captured: foreign, ..Counters::default() };
+        Ok(Some(self.counters + skipped))
     }
 }
 
@@ -260,22 +263,13 @@ impl Programs {
 /// Takes what a cooked header knows besides the packet. It is missing where that is cut.
 #[inline]
 fn with_cooked(mut frame: Frame<'_>) -> Frame<'_> {
-    let kind = match (frame.link, frame.bytes) {
-        (LinkType::LinuxSll, &[a, b, ..]) => u16::from_be_bytes([a, b]),
-        (LinkType::LinuxSll2, &[_, _, _, _, a, b, c, d, _, _, kind, ..]) => {
-            let index = u32::from_be_bytes([a, b, c, d]);
-            let taken = if frame.ifindex == 0 { 0 } else { MAX_INTERFACES as u32 };
-            frame.ifindex = index.saturating_add(taken);
-            kind.into()
-        }
-        _ => return frame,
-    };
+    let Some(cooked) = cooked(&frame) else { return frame };
+    if let Some(index) = cooked.ifindex {
+        let taken = if frame.ifindex == 0 { 0 } else { MAX_INTERFACES as u32 };
+        frame.ifindex = index.saturating_add(taken);
+    }
     if frame.direction == HookDirection::Unknown {
-        frame.direction = match kind {
-            PACKET_OUTGOING => HookDirection::Egress,
-            0..PACKET_OUTGOING => HookDirection::Ingress,
-            _ => HookDirection::Unknown,
-        };
+        frame.direction = cooked.direction;
     }
     frame
 }

@@ -189,7 +189,7 @@ impl Programs {
     /// There is no such slot, or the map could not be read.
     pub fn slot_counters(&self, slot: u32) -> Result<Counters, CaptureError> {
         let per_cpu = self.counters.get(&slot, 0).map_err(CaptureError::Counters)?;
-        Ok(per_cpu.iter().fold(Counters::default(), |sum, &one| sum + one))
+        Ok(per_cpu.iter().copied().sum())
     }
 
     /// The counters of all slots that are watched, or of all there are while none is.
@@ -197,16 +197,10 @@ impl Programs {
     /// # Errors
     /// The map could not be read.
     pub fn counters(&self) -> Result<Counters, CaptureError> {
-        let mut sum = Counters::default();
         if self.watched.is_empty() {
-            for slot in 0..COUNTER_SLOTS {
-                sum = sum + self.slot_counters(slot)?;
-            }
+            return (0..COUNTER_SLOTS).map(|slot| self.slot_counters(slot)).sum();
         }
-        for &slot in &self.watched {
-            sum = sum + self.slot_counters(slot)?;
-        }
-        Ok(sum)
+        self.watched.iter().map(|&slot| self.slot_counters(slot)).sum()
     }
 }
 

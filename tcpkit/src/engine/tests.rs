@@ -470,15 +470,8 @@ fn connections_that_begin_with_a_hole_do_not_pile_up() {
             Connection::on_ports(1_024 + n, 6379).handshake().ask("lost").ask("late").frames();
         frames.remove(3);
         for frame in &frames {
-            let frame = Frame {
-                time_ns: frame.time_ns + u64::from(n) * US,
-                ifindex: 1,
-                direction: HookDirection::Unknown,
-                link: crate::capture::LinkType::Ethernet,
-                vlan: None,
-                wire_len: u32::try_from(frame.bytes.len()).expect("short"),
-                bytes: &frame.bytes,
-            };
+            let time_ns = frame.time_ns + u64::from(n) * US;
+            let frame = Frame { time_ns, ..frame.as_frame() };
             engine.on_frame(&frame, &mut |_| {});
         }
         assert!(engine.waiting.len() <= 64 + 6_000, "each tick drops what is listed twice");

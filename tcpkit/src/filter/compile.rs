@@ -43,7 +43,7 @@ pub(super) fn compile(expression: &str, link: Linktype) -> Result<Vec<Classic>, 
 }
 
 /// libpcap's own words, on one line.
-fn message(error: &pcap::Error) -> String {
+pub(crate) fn message(error: &pcap::Error) -> String {
     let text = match error {
         pcap::Error::PcapError(text) => text.clone(),
         other => other.to_string(),

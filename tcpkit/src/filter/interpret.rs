@@ -20,9 +20,9 @@ use super::{
 };
 use crate::capture::{Frame, HookDirection, LinkType};
 
-/// Ancillary loads that a frame answers: the packet's type and the interface's index.
+/// The ancillary load that a frame answers: the packet's type. (The interface's index on the host that
+/// captured is known to cooked headers only, where libpcap's program reads it.)
 const PACKET_TYPE: u32 = 4;
-const INTERFACE: u32 = 8;
 
 /// Linux's types of packets: for this host, and from it.
 const PACKET_HOST: u32 = 0;
@@ -101,7 +101,6 @@ enum Op {
     /// Four times the lower half of a byte: the length of an IPv4 header.
     LoadHeaderLen(u32),
     Direction,
-    Interface,
     Set(Register, u32),
     Len(Register),
     Recall(Register, u32),
@@ -182,7 +181,6 @@ impl FileProgram {
                         HookDirection::Unknown => return Some(Verdict::NoDirection),
                     }
                 }
-                Op::Interface => a = frame.ifindex,
                 Op::Set(Register::A, k) => a = k,
                 Op::Set(Register::X, k) => x = k,
                 Op::Len(Register::A) => a = frame.wire_len,
@@ -292,7 +290,6 @@ fn op(at: usize, one: Classic) -> Result<Op, FilterError> {
             MODE_ABS => match one.k.checked_sub(ANCILLARY) {
                 None => Op::Load(size, one.k),
                 Some(PACKET_TYPE) => Op::Direction,
-                Some(INTERFACE) => Op::Interface,
                 Some(number) => return Err(FilterError::Ancillary { number }),
             },
             MODE_IND => Op::LoadBehindX(size, one.k),

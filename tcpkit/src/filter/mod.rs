@@ -15,6 +15,7 @@ mod translate;
 
 use std::ops::RangeInclusive;
 
+pub(crate) use self::compile::message;
 pub use self::{
     classic::Classic,
     ebpf::Insn,
@@ -92,8 +93,8 @@ pub enum FilterError {
     },
     /// It asks for something beside the packet that programs at this hook do not know.
     #[error(
-        "filter: the expression asks for something beside the packet that is not known where the \
-         kernel captures it (ancillary load {number})"
+        "filter: the expression asks for something beside the packet that is not known where it is \
+         captured or read (ancillary load {number})"
     )]
     Ancillary {
         /// The kernel's number for it, behind `SKF_AD_OFF`.
@@ -216,6 +217,11 @@ impl CaptureFilter {
     #[must_use]
     pub fn server_port(&self, port: u16) -> bool {
         self.ports.iter().any(|range| range.contains(&port))
+    }
+
+    /// That libpcap refused the expression for some kind of interface.
+    pub(crate) fn refused(&self, error: &pcap::Error) -> FilterError {
+        FilterError::Refused { message: message(error), expression: self.expression.clone() }
     }
 
     /// The expression, its words separated by single spaces.

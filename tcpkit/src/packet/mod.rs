@@ -5,14 +5,18 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
+mod cooked;
 mod decode;
 mod endpoint;
 mod link;
+mod once;
 mod tcp;
 
+pub use cooked::{Cooked, cooked};
 pub use decode::{Decoded, Undecoded, decode};
 pub use endpoint::Endpoint;
 pub use link::{Network, network};
+pub use once::Once;
 pub use tcp::{TcpFlags, TcpHeader};
 
 /// One end to the other.

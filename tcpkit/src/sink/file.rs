@@ -97,6 +97,7 @@ pub struct FileSink {
     encoding: Encoding,
     state: State,
     per_packet_flush: bool,
+    takes_first_link: bool,
     /// Whole packets that wait to be written.
     buffer: Vec<u8>,
     /// How many those are.
@@ -113,7 +114,7 @@ pub struct FileSink {
 
 #[derive(Debug)]
 enum State {
-    /// The first file's name is not known yet.
+    /// The first file's name or link type is not known yet.
     Unnamed,
     Open {
         target: Target,
@@ -153,6 +154,7 @@ impl FileSink {
             encoding,
             state: State::Unnamed,
             per_packet_flush: config.per_packet_flush,
+            takes_first_link: config.link == FileLink::First,
             buffer: Vec::with_capacity(WRITE_BYTES + 4096),
             waiting: 0,
             last_unix_ns: 0,
@@ -162,7 +164,7 @@ impl FileSink {
             unwritten: 0,
             late: 0,
         };
-        if sink.rotation.waits_for_time() {
+        if sink.rotation.waits_for_time() || sink.takes_first_link {
             may_create(sink.rotation.form())?;
         } else {
             sink.open().map_err(|(path, error)| FileSinkError::Create { path, error })?;
@@ -174,12 +176,6 @@ impl FileSink {
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written
-    }
-
-    /// Packets that came after the last file was complete.
-    #[must_use]
-    pub fn late(&self) -> u64 {
-        self.late
     }
 
     /// Opens the file whose turn it is, and writes what it begins with: a file without packets is
@@ -217,9 +213,12 @@ impl FileSink {
         }
     }
 
-    /// Sees to it that the file of a packet of this time is open; returns whether it is.
-    fn is_open_for(&mut self, unix_ns: u64) -> Result<bool, SinkError> {
+    /// Sees to it that the file of a packet is open; returns whether it is.
+    fn is_open_for(&mut self, frame: &Frame<'_>, unix_ns: u64) -> Result<bool, SinkError> {
         if matches!(self.state, State::Unnamed) {
+            if self.takes_first_link {
+                self.encoding.set_link(frame.link);
+            }
             self.rotation.start(unix_ns);
             self.open_next();
         }
@@ -322,7 +321,7 @@ fn may_create(form: &Path) -> Result<(), FileSinkError> {
 
 impl Sink for FileSink {
     fn on_packet(&mut self, frame: &Frame<'_>, unix_ns: u64) -> Result<(), SinkError> {
-        let is_open = self.is_open_for(unix_ns);
+        let is_open = self.is_open_for(frame, unix_ns);
         if !matches!(is_open, Ok(true)) {
             match self.state {
                 State::Done => self.late = self.late.saturating_add(1),
@@ -367,6 +366,10 @@ impl Sink for FileSink {
             self.state = State::Done;
         }
         Ok(())
+    }
+
+    fn late(&self) -> u64 {
+        self.late
     }
 
     fn unwritten(&self) -> u64 {

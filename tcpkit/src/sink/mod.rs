@@ -62,6 +62,11 @@ pub trait Sink {
         false
     }
 
+    /// Packets that it was given after it had taken all.
+    fn late(&self) -> u64 {
+        0
+    }
+
     /// Packets that this output was given and could not keep.
     fn unwritten(&self) -> u64 {
         0

@@ -100,6 +100,9 @@ pub struct Conversation {
     level: Quality,
     /// Where the response stream has to go on after [`Self::try_resync`].
     expect_response: Option<Seq>,
+    /// The largest [`Context::wall_offset_ns`] so far: when somebody sets the wall clock back, times
+    /// within a flow must not go backwards.
+    wall_offset_ns: i64,
 }
 
 impl Conversation {
@@ -128,6 +131,7 @@ impl Conversation {
             sync,
             level,
             expect_response: None,
+            wall_offset_ns: i64::MIN,
         }
     }
 
@@ -211,20 +215,22 @@ impl Conversation {
     }
 
     fn read(&mut self, direction: Direction, input: Input<'_, '_>, context: &mut Context<'_, '_>) {
+        self.wall_offset_ns = self.wall_offset_ns.max(context.wall_offset_ns);
+        let wall_offset_ns = self.wall_offset_ns;
         let Self { decoder, request, response, open, probation, sync, .. } = self;
         let (protocol, level) = (self.protocol, self.level);
         let stream = match direction {
             Direction::Request => request,
             Direction::Response => response,
         };
-        let Context { ends, wall_offset_ns, scratch, pool, counts, limits, emit } = context;
+        let Context { ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
         let mut on_message = |span: Span, message: &Message<'_>| {
             let mut pairing = Pairing {
                 protocol,
                 ends: *ends,
                 level,
-                wall_offset_ns: *wall_offset_ns,
+                wall_offset_ns,
                 limits: *limits,
                 open,
                 probation,

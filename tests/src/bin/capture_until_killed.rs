@@ -14,12 +14,8 @@ fn main() -> anyhow::Result<()> {
     };
     let filter = CaptureFilter::parse(filter)?;
     let mut source = LiveSource::open(&LiveConfig {
-        interfaces: vec![interface.clone()],
-        ring_bytes: 16 << 20,
-        snaplen: 4096,
-        filter: &filter,
-        debug: false,
         attach: if mode == "tcx" { AttachMode::Tcx } else { AttachMode::Netlink },
+        ..LiveConfig::new(&[interface], &filter)
     })?;
     println!("ready");
     loop {

@@ -15,15 +15,13 @@ use crate::pcapfile::samples::{
     Order, block, enhanced, interface, option, pcap, pcap_packet, section, simple,
 };
 
-const NO_TERMINALS: Terminals = Terminals { stdout: false, stderr: false };
-
 fn filter(expression: &str) -> CaptureFilter {
     CaptureFilter::parse(&[expression.to_owned()]).unwrap()
 }
 
 fn source(file: impl Into<OwnedFd>, len: Option<u64>, expression: &str) -> OfflineSource {
     let input = Input::new(file.into(), len);
-    OfflineSource::new("x.pcap".to_owned(), input, &filter(expression), NO_TERMINALS)
+    OfflineSource::new("x.pcap".to_owned(), input, &filter(expression), Screen::default())
 }
 
 /// From a regular file.
@@ -158,7 +156,7 @@ fn what_is_no_capture_says_so() {
     check(b"#!/bin/sh\n", no_capture);
     check(&gzip(b"text"), no_capture);
     let open = |path: &str| {
-        OfflineSource::open(&PathBuf::from(path), &filter(""), NO_TERMINALS)
+        OfflineSource::open(&PathBuf::from(path), &filter(""), Screen::default())
             .err()
             .unwrap()
             .to_string()
@@ -223,7 +221,7 @@ fn pipes_are_live() {
 fn a_named_pipe_may_be_opened_before_its_writer_comes() {
     let path = std::env::temp_dir().join(format!("tcpkit-fifo-{}", std::process::id()));
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let opened = OfflineSource::open(&path, &filter(""), NO_TERMINALS);
+    let opened = OfflineSource::open(&path, &filter(""), Screen::default());
     let mut live = Live { source: opened.unwrap(), seen: Vec::new() };
     assert_eq!(live.read(), Progress::Idle { now_ns: 0 });
     let mut writer = File::options().write(true).open(&path).unwrap();

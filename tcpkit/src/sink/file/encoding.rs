@@ -16,7 +16,11 @@ use crate::{
 pub enum FileLink {
     /// This one: such frames are written as they are, and others if they can be made such.
     Same(LinkType),
-    /// Linux's cooked header ([`LinkType::LinuxSll2`]), for frames of several kinds of devices.
+    /// That of the first packet, with which the file begins.
+    First,
+    /// One for frames of several kinds of devices: Linux's cooked header ([`LinkType::LinuxSll2`]) in
+    /// pcap. In pcapng each interface may have its own, but libpcap reads no file with two, so IP
+    /// packets without a link header are put into Ethernet frames there.
     Cooked,
 }
 
@@ -24,6 +28,8 @@ impl FileLink {
     fn link(self) -> LinkType {
         match self {
             Self::Same(link) => link,
+            // Until there is a packet.
+            Self::First => LinkType::Ethernet,
             Self::Cooked => LinkType::LinuxSll2,
         }
     }
@@ -56,10 +62,19 @@ impl Encoding {
         Self::Pcapng(Interfaces {
             link: link.link(),
             names,
+            ethernet: link == FileLink::Cooked,
             known: HashMap::default(),
             in_order: Vec::new(),
             last: None,
         })
+    }
+
+    /// Sets what the packets of files that begin from now on begin with.
+    pub(super) fn set_link(&mut self, new: LinkType) {
+        match self {
+            Self::Pcap { link } => *link = new,
+            Self::Pcapng(interfaces) => interfaces.link = new,
+        }
     }
 
     /// Appends the beginning of a new file.
@@ -82,10 +97,10 @@ impl Encoding {
                 pcap::push_packet(buffer, &packet, unix_ns);
             }
             Self::Pcapng(interfaces) => {
-                let Some(number) = interfaces.number((frame.ifindex, frame.link), buffer) else {
+                let (link, packet) = interfaces.packet(frame);
+                let Some(number) = interfaces.number((frame.ifindex, link), buffer) else {
                     return false;
                 };
-                let packet = Packet::as_captured(frame);
                 pcapng::push_packet(buffer, number, frame.direction, &packet, unix_ns);
             }
         }
@@ -157,6 +172,8 @@ pub(super) struct Interfaces {
     /// What the packets of a file without packets begin with.
     link: LinkType,
     names: InterfaceNames,
+    /// Whether what can be put into Ethernet frames is.
+    ethernet: bool,
     known: HashMap<Interface, u32, RandomState>,
     in_order: Vec<Interface>,
     /// The one of the last packet, which is often that of the next.
@@ -168,6 +185,18 @@ impl Interfaces {
         self.known.clear();
         self.in_order.clear();
         self.last = None;
+    }
+
+    /// A frame as it is written, and what it begins with then.
+    #[inline]
+    fn packet<'a>(&self, frame: &Frame<'a>) -> (LinkType, Packet<'a>) {
+        if self.ethernet
+            && frame.link == LinkType::RawIp
+            && let Some(packet) = Packet::with_link(frame, LinkType::Ethernet)
+        {
+            return (LinkType::Ethernet, packet);
+        }
+        (frame.link, Packet::as_captured(frame))
     }
 
     /// The number that an interface has in the file; describes it there if it is new.

@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 /// Where packets are written to. Every write is one system call, where the target takes it whole.
 #[derive(Debug)]
@@ -58,7 +61,10 @@ impl Target {
                 // Somebody made the pipe non-blocking; the packets wait all the same.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)];
-                    poll(&mut fds, PollTimeout::NONE).map(drop).map_err(io::Error::from)
+                    match poll(&mut fds, PollTimeout::NONE) {
+                        Ok(_) | Err(Errno::EINTR) => Ok(()),
+                        Err(error) => Err(error.into()),
+                    }
                 }
                 Err(error) => Err(error),
             };

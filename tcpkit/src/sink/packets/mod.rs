@@ -85,7 +85,8 @@ impl Sink for PacketLines {
         let text = &mut self.lines.buffer;
         self.time.push(text, unix_ns, 6);
         text.push(b' ');
-        if self.options.interface_column {
+        // As tcpdump does, whose packets of all interfaces have such a header.
+        if self.options.interface_column || frame.link == LinkType::LinuxSll2 {
             push_interface(text, frame, &self.names);
         }
         let mut line = Line {

@@ -1,0 +1,347 @@
+//! The command line: tcpdump's arguments wherever tcpdump has one.
+
+mod packets;
+mod source;
+
+use clap::{
+    ArgAction, CommandFactory, Parser, ValueEnum, builder::PossibleValuesParser, error::ErrorKind,
+};
+
+pub use self::{
+    packets::PacketArgs,
+    source::{Backend, SourceArgs},
+};
+use crate::{
+    config::Limits,
+    flow::table::Expiry,
+    output::Count,
+    protocol::{self, PROTOCOLS, Protocol},
+    sink::{self, SINKS, SinkKind},
+};
+
+/// What `-p` takes beside protocols: packets as they are.
+const RAW: &str = "raw";
+
+/// Request latencies read from the wire.
+///
+/// Captures in the kernel what EXPRESSION selects, pairs each response with its request and prints
+/// one line a request. Run it where the client runs to see what the client waited, where the server
+/// runs to see what the server took; the difference is the network. Without -p it prints packets,
+/// as tcpdump does.
+#[derive(Debug, Parser)]
+#[command(name = "tcpkit", version, disable_version_flag = true, max_term_width = 100)]
+pub struct Cli {
+    /// Protocol to decode; `raw`, or none, for packets as they are.
+    #[arg(short, long, value_name = "NAME",
+          value_parser = PossibleValuesParser::new(
+              PROTOCOLS.iter().map(|p| p.name).chain([RAW])))]
+    protocol: Option<String>,
+
+    /// Print only requests that took at least this long, in ms (decimals allowed).
+    #[arg(short, long, value_name = "MS", default_value = "0", value_parser = parse_ms)]
+    threshold: u64,
+
+    /// Stop after this many printed transactions; without -p, after this many packets.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// How transactions are printed.
+    #[arg(long, value_name = "FORM", default_value = "text",
+          value_parser = PossibleValuesParser::new(SINKS.iter().map(|s| s.name)))]
+    format: String,
+
+    /// When to colour slow requests.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+
+    /// Longest text of a request, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 128,
+          value_parser = clap::value_parser!(u16).range(8..=4096))]
+    max_text: u16,
+
+    /// Most connections to follow at once; the one longest without packets makes room for another.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_flows)]
+    max_flows: usize,
+
+    /// Most requests that may wait for their responses, per connection.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_open)]
+    max_open: usize,
+
+    /// Most memory for packets that arrived out of order, per connection, in KiB.
+    #[arg(long, value_name = "KIB", default_value_t = Limits::default().max_held_bytes / 1024)]
+    max_held: usize,
+
+    /// Forget connections that were quiet for this long, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 3600)]
+    idle_timeout: u32,
+
+    /// Say more on stderr; repeat for more. -vvv brings the kernel programs' own messages.
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Print the version.
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: (),
+
+    /// Where packets come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// How packets are printed and written.
+    #[command(flatten)]
+    pub packets: PacketArgs,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Milliseconds with decimals, as ns.
+fn parse_ms(text: &str) -> Result<u64, String> {
+    let ms: f64 = text.parse().map_err(|_| format!("`{text}` is no number of milliseconds"))?;
+    if !(0.0..=86_400_000.0).contains(&ms) {
+        return Err(format!("`{text}` is not between 0 and 86400000 (a day)"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range was checked"
+    )]
+    Ok((ms * 1e6).round() as u64)
+}
+
+impl Cli {
+    /// Reads the process's arguments; ends it with a message where they make no sense.
+    #[must_use]
+    pub fn from_arguments() -> Self {
+        let cli = Self::parse();
+        if let Err(message) = cli.check() {
+            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        cli
+    }
+
+    /// What clap cannot check: options that contradict each other.
+    fn check(&self) -> Result<(), String> {
+        let to_stdout = self.packets.write().is_some_and(|file| file.as_os_str() == "-");
+        if let Some(protocol) = self.protocol() {
+            let name = protocol.name;
+            if let Some(option) = self.packets.needs_lines() {
+                return Err(format!(
+                    "{option} is for printed packets, and -p {name} prints requests"
+                ));
+            }
+            if to_stdout {
+                return Err(format!("-w - takes standard output, where -p {name} prints"));
+            }
+            return Ok(());
+        }
+        if to_stdout && self.packets.rotates() {
+            return Err("-C and -G begin new files, and standard output (-w -) is one".to_owned());
+        }
+        if to_stdout && self.packets.prints() {
+            return Err("-w - takes standard output, where --print prints".to_owned());
+        }
+        if self.format != SINKS.first().map_or("", |kind| kind.name) {
+            return Err(format!("--format {} is for requests: it needs -p", self.format));
+        }
+        if self.threshold > 0 {
+            return Err("-t is for requests: it needs -p".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The protocol to decode; `None` for packets as they are.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&'static Protocol> {
+        self.protocol.as_deref().and_then(protocol::by_name)
+    }
+
+    /// Bytes of payload to copy from each packet; `u32::MAX` for all.
+    #[must_use]
+    pub fn snaplen(&self) -> u32 {
+        let default = if self.packets.wants_payload() {
+            u32::MAX
+        } else if self.protocol().is_some() {
+            source::DEFAULT_SNAPLEN
+        } else {
+            source::LINES_SNAPLEN
+        };
+        self.source.snaplen().unwrap_or(default)
+    }
+
+    /// The kind of output.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn sink(&self) -> anyhow::Result<&'static SinkKind> {
+        sink::by_name(&self.format)
+            .ok_or_else(|| anyhow::anyhow!("no output format is called `{}`", self.format))
+    }
+
+    /// The smallest latency to print, in ns.
+    #[must_use]
+    pub fn threshold_ns(&self) -> u64 {
+        self.threshold
+    }
+
+    /// How many transactions or packets to print.
+    #[must_use]
+    pub fn count(&self) -> Count {
+        match (self.count, self.protocol()) {
+            (None, _) => Count::Unlimited,
+            (Some(count), Some(_)) => Count::Transactions(count),
+            (Some(count), None) => Count::Packets(count),
+        }
+    }
+
+    /// Whether output that goes to a terminal (or not) is to be coloured.
+    #[must_use]
+    pub fn colour(&self, is_terminal: bool) -> bool {
+        match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        }
+    }
+
+    /// Longest text of a request, in bytes.
+    #[must_use]
+    pub fn max_text(&self) -> usize {
+        usize::from(self.max_text)
+    }
+
+    /// The bounds on what grows with traffic.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let defaults = Limits::default();
+        Limits {
+            max_flows: self.max_flows.max(1),
+            max_held_bytes: self.max_held.saturating_mul(1024),
+            max_open: self.max_open.max(1),
+            expiry: Expiry {
+                idle_ns: u64::from(self.idle_timeout.max(1)).saturating_mul(1_000_000_000),
+                ..defaults.expiry
+            },
+        }
+    }
+
+    /// How often `-v` was given.
+    #[must_use]
+    pub fn verbosity(&self) -> u8 {
+        self.verbose
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Cli {
+        let cli = Cli::try_parse_from(line.split_whitespace()).expect("a valid command line");
+        cli.check().expect("options that fit");
+        cli
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn words_and_options_may_be_mixed() {
+        let cli = parse("tcpkit -i eth0 tcp port 6379 -p redis -t 10 or port 6380");
+        assert_eq!(cli.source.interfaces(), ["eth0"]);
+        assert_eq!(cli.source.expression().join(" "), "tcp port 6379 or port 6380");
+        assert_eq!(cli.threshold_ns(), 10_000_000);
+    }
+
+    #[test]
+    fn interfaces_are_repeated_or_listed() {
+        assert_eq!(parse("tcpkit -i a,b -i c").source.interfaces(), ["a", "b", "c"]);
+        assert_eq!(parse("tcpkit").source.interfaces(), ["any"]);
+    }
+
+    #[test]
+    fn thresholds_may_have_decimals() {
+        assert_eq!(parse("tcpkit -p redis -t 0.5").threshold_ns(), 500_000);
+        for bad in ["-1", "x", "1e12", "nan"] {
+            let line = ["tcpkit", "-p", "redis", &format!("-t{bad}")];
+            assert!(Cli::try_parse_from(line).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_exits_2() {
+        for line in [
+            "tcpkit -p nonsense",
+            "tcpkit -p redis -c 0",
+            "tcpkit --bogus",
+            "tcpkit -r f -Q in",
+            "tcpkit -w f -G 0",
+            "tcpkit -Q sideways",
+        ] {
+            let error = Cli::try_parse_from(line.split_whitespace()).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        for (line, expect) in [
+            ("tcpkit -p redis -A", "-A is for printed packets"),
+            ("tcpkit -p redis --print -w f", "--print is for printed packets"),
+            ("tcpkit -p redis -w -", "-w - takes standard output"),
+            ("tcpkit -w - --print", "-w - takes standard output"),
+            ("tcpkit -w - -C 1", "-C and -G begin new files"),
+            ("tcpkit --format json", "--format json is for requests"),
+            ("tcpkit -p raw -t 1", "-t is for requests"),
+        ] {
+            let cli = Cli::try_parse_from(line.split_whitespace()).expect(line);
+            let message = cli.check().expect_err(line);
+            assert!(message.starts_with(expect), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn options_without_effect_are_taken_as_tcpdump_takes_them() {
+        for line in ["-r f -i lo -s 0 -B 4096", "-U -l -nn -C 1", "-w f -X -e -q", "-x -X", "-W 2"]
+        {
+            parse(&format!("tcpkit {line}"));
+        }
+    }
+
+    #[test]
+    fn without_a_protocol_packets_are_wanted() {
+        for line in ["tcpkit", "tcpkit -p raw"] {
+            let cli = parse(&format!("{line} -c 3"));
+            assert!(cli.protocol().is_none() && cli.packets.prints());
+            assert_eq!(cli.count(), Count::Packets(3));
+        }
+        let cli = parse("tcpkit -p redis -c 3 -w f");
+        assert_eq!(cli.protocol().map(|it| it.name), Some("redis"));
+        assert_eq!(cli.count(), Count::Transactions(3));
+        assert!(!parse("tcpkit -w f").packets.prints());
+        assert!(parse("tcpkit -w f --print -A").packets.prints());
+    }
+
+    #[test]
+    fn a_snaplen_of_0_is_everything() {
+        assert_eq!(parse("tcpkit -p redis -s 0").snaplen(), u32::MAX);
+        assert_eq!(parse("tcpkit -p redis -s 256").snaplen(), 256);
+        assert_eq!(parse("tcpkit -p redis").snaplen(), source::DEFAULT_SNAPLEN);
+        assert_eq!(parse("tcpkit -e").snaplen(), source::LINES_SNAPLEN);
+        for line in ["tcpkit -A", "tcpkit -x", "tcpkit -w f", "tcpkit -p redis -w f"] {
+            assert_eq!(parse(line).snaplen(), u32::MAX, "{line}");
+        }
+    }
+}
