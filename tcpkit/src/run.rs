@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, IsTerminal, Write},
+    ops::ControlFlow,
     path::Path,
     sync::Arc,
     thread,
@@ -19,7 +20,7 @@ use tokio::{
 use crate::{
     capture::{
         AttachMode, CaptureError, IngressHook, LinkType, LiveConfig, LiveSource, OfflineSource,
-        PacketSocketSource, Screen, Source, interfaces, listening::ListeningPorts,
+        PacketSocketSource, Progress, Screen, Source, interfaces, listening::ListeningPorts,
     },
     cli::{Backend, Cli},
     engine::Engine,
@@ -101,8 +102,13 @@ fn read_filter(cli: &Cli) -> anyhow::Result<CaptureFilter> {
     Ok(CaptureFilter::parse_file(&text)?)
 }
 
-/// Prints the compiled filter, for the first interface that is named.
+/// Prints the compiled filter, for the file that is read or the first interface that is named.
 fn dump(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<()> {
+    if let Some(file) = cli.source.read() {
+        let all = CaptureFilter::parse(&[])?;
+        let source = OfflineSource::open(file, &all, Screen::default())?;
+        return print(&filter.list_for_link(first_link(source)?)?);
+    }
     let selection = interfaces::Selection::new(cli.source.interfaces())?;
     let link = match selection.is_any() {
         true => LinkType::Ethernet,
@@ -110,6 +116,9 @@ fn dump(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<()> {
     };
     if let (LinkType::RawIp, Some(error)) = (link, filter.no_raw_ip()) {
         return Err(error.clone().into());
+    }
+    if cli.source.dump() > 1 {
+        filter.for_kernel()?;
     }
     let xdp = filter.xdp();
     let compiled = match (link, cli.source.hook()) {
@@ -119,6 +128,21 @@ fn dump(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<()> {
         (_, IngressHook::Xdp) => xdp.as_ref().map_err(Clone::clone)?.ethernet(),
     };
     print(&if cli.source.dump() == 1 { compiled.list_classic() } else { compiled.list_ebpf() })
+}
+
+/// What a file's first packet begins with.
+fn first_link(mut file: OfflineSource) -> Result<LinkType, CaptureError> {
+    let mut link = None;
+    while link.is_none() {
+        let progress = file.read(&mut |frame| {
+            link = Some(frame.link);
+            ControlFlow::Break(())
+        })?;
+        if progress == Progress::Eof {
+            break;
+        }
+    }
+    Ok(link.unwrap_or(LinkType::Ethernet))
 }
 
 /// Prints a text as a whole.

@@ -10,7 +10,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    os::unix::process::CommandExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     process::{Command, Output, Stdio},
 };
 
@@ -196,6 +196,19 @@ fn compiled_filters_are_printed_without_root() {
     assert!(classic.starts_with("(000) ldh      [12]\n(001) jeq      #0x86dd "), "{classic}");
     assert_eq!(run(&["-d", "-F", file]), classic);
     assert_eq!(run(&["-d", "-i", "lo", "tcp port 6379"]), classic);
+    let raw = std::env::temp_dir().join(format!("tcpkit-test-{}-raw", std::process::id()));
+    // A pcap file of raw IP with one packet.
+    let mut bytes = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0];
+    bytes.extend([101, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 20, 0, 0, 0, 0x45]);
+    bytes.extend([0; 19]);
+    fs::write(&raw, bytes).unwrap();
+    fs::set_permissions(&raw, fs::Permissions::from_mode(0o644)).unwrap();
+    let of_file = run(&["-d", "-r", raw.to_str().unwrap(), "tcp", "port", "6379"]);
+    assert!(
+        of_file.starts_with("(000) ldb      [0]\n"),
+        "what the file's packets begin with: {of_file}"
+    );
+    fs::remove_file(raw).unwrap();
     let ebpf = run(&["-dd", "tcp port 6379"]);
     assert!(ebpf.contains("if w7 != 0x18eb goto +") && ebpf.contains("exit\n"), "{ebpf}");
     fs::remove_file(file).unwrap();

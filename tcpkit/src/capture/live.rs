@@ -121,6 +121,7 @@ impl LiveSource {
     /// An interface is unknown, the kernel is too old, or permission is missing; each message says
     /// what to do.
     pub fn open(config: &LiveConfig<'_>) -> Result<Self, CaptureError> {
+        config.filter.for_kernel()?;
         let selection = Selection::new(&config.interfaces)?;
         let ring_bytes = round_size(config.ring_bytes);
         let mut programs = Programs::open(&ProgramsConfig {

@@ -13,8 +13,8 @@ use super::{
     classic::{
         ALU_DIV, ALU_LSH, ALU_MOD, ALU_NEG, ALU_RSH, ALU_XOR, ANCILLARY, CLASS_ALU, CLASS_JMP,
         CLASS_LD, CLASS_LDX, CLASS_MISC, CLASS_RET, CLASS_ST, CLASS_STX, Classic, JMP_JA, JMP_JEQ,
-        JMP_JGE, JMP_JGT, MISC_TXA, MODE_ABS, MODE_IMM, MODE_IND, MODE_LEN, MODE_MEM, RETURN_A,
-        SIZE_B, SIZE_H,
+        JMP_JGE, JMP_JGT, Listing, MISC_TXA, MODE_ABS, MODE_IMM, MODE_IND, MODE_LEN, MODE_MEM,
+        RETURN_A, SIZE_B, SIZE_H,
     },
     compile,
 };
@@ -120,6 +120,18 @@ impl CaptureFilter {
     /// # Errors
     /// It has no meaning for this link type, or asks for something that no file tells.
     pub fn for_link(&self, link: LinkType) -> Result<FileProgram, FilterError> {
+        FileProgram::new(&self.classic_for(link)?, link)
+    }
+
+    /// libpcap's program for the frames of a file, as `tcpdump -d` prints it.
+    ///
+    /// # Errors
+    /// As for [`Self::for_link`].
+    pub fn list_for_link(&self, link: LinkType) -> Result<String, FilterError> {
+        Ok(Listing(&self.classic_for(link)?).to_string())
+    }
+
+    fn classic_for(&self, link: LinkType) -> Result<Vec<Classic>, FilterError> {
         // libpcap's own numbers (`DLT_*`); they are the files' but for raw IP.
         let number = match link {
             LinkType::Ethernet => compile::ETHERNET,
@@ -129,8 +141,7 @@ impl CaptureFilter {
             LinkType::LinuxSll => Linktype(113),
             LinkType::LinuxSll2 => Linktype(276),
         };
-        let classic = compile::compile(&self.expression, number)?;
-        FileProgram::new(&classic, link)
+        compile::compile(&self.expression, number)
     }
 }
 

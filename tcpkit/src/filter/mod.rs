@@ -33,6 +33,7 @@ pub struct CaptureFilter {
     ethernet: Compiled,
     raw_ip: Compiled,
     no_raw_ip: Option<FilterError>,
+    no_kernel: Option<FilterError>,
 }
 
 /// The same filter for the kernel's XDP programs.
@@ -103,7 +104,8 @@ pub enum FilterError {
     /// It is too long.
     #[error(
         "filter: the expression becomes {needed} instructions, and {MAX_INSTRUCTIONS} is the most \
-         that the kernel programs have room for; name fewer hosts or ports, or use net and portrange"
+         that the kernel programs have room for; name fewer hosts or ports, use net and portrange, or \
+         take --backend packet"
     )]
     TooLong {
         /// How many there are.
@@ -131,6 +133,11 @@ impl Compiled {
         Ok(Self { classic, ebpf })
     }
 
+    /// The same where the kernel programs cannot run it; they refuse everything then.
+    fn refusing(classic: Vec<Classic>) -> Result<Self, FilterError> {
+        Ok(Self { classic, ebpf: translate::translate(&[Classic::ret(0)], View::Tc)? })
+    }
+
     /// What goes into the kernel programs.
     #[must_use]
     pub fn instructions(&self) -> &[Insn] {
@@ -155,13 +162,16 @@ impl CaptureFilter {
     /// let every packet pass.
     ///
     /// # Errors
-    /// libpcap's message and the expression, or why the kernel cannot run it.
+    /// libpcap's message and the expression, or that it follows chains without a bound.
     pub fn parse(words: &[String]) -> Result<Self, FilterError> {
         let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
         let expression = words.join(" ");
         let view = if names_vlans(&expression) { View::TcTagged } else { View::Tc };
         let classic = compile::compile(&expression, compile::ETHERNET)?;
-        let ethernet = Compiled::translate(classic, view)?;
+        let (ethernet, no_kernel) = match Compiled::translate(classic.clone(), view) {
+            Ok(compiled) => (compiled, None),
+            Err(error) => (Compiled::refusing(classic)?, Some(error)),
+        };
         // Some expressions have a meaning with Ethernet headers only.
         let raw_ip = compile::compile(&expression, compile::RAW_IP)
             .and_then(|classic| Compiled::translate(classic, View::Tc));
@@ -170,7 +180,7 @@ impl CaptureFilter {
             Err(error) => (Compiled::translate(vec![Classic::ret(0)], View::Tc)?, Some(error)),
         };
         let ports = named::ports(&expression);
-        Ok(Self { expression, ports, ethernet, raw_ip, no_raw_ip })
+        Ok(Self { expression, ports, ethernet, raw_ip, no_raw_ip, no_kernel })
     }
 
     /// Reads the text of a file: comments begin with `#` and end with the line.
@@ -192,6 +202,14 @@ impl CaptureFilter {
             ethernet: Compiled::translate(self.ethernet.classic.clone(), view)?,
             raw_ip: Compiled::translate(self.raw_ip.classic.clone(), View::Xdp)?,
         })
+    }
+
+    /// Whether the kernel programs can run it.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn for_kernel(&self) -> Result<(), FilterError> {
+        self.no_kernel.clone().map_or(Ok(()), Err)
     }
 
     /// For packets with an Ethernet header.

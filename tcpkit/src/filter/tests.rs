@@ -1,6 +1,7 @@
 //! Tests of the filter without a kernel.
 
 use super::*;
+use crate::capture::LinkType;
 
 fn parse(text: &str) -> Result<CaptureFilter, FilterError> {
     CaptureFilter::parse(&[text.to_owned()])
@@ -58,6 +59,16 @@ fn what_has_no_room_is_refused() {
     assert!(long(MAX_INSTRUCTIONS - 6).is_ok());
     let error = long(MAX_INSTRUCTIONS).unwrap_err();
     assert!(matches!(error, FilterError::TooLong { .. }), "{error}");
+}
+
+#[test]
+fn what_only_the_kernel_has_no_room_for_selects_elsewhere() {
+    let terms: Vec<_> = (0..5000).map(|len| format!("len = {len}")).collect();
+    let filter = parse(&terms.join(" or ")).unwrap();
+    let error = filter.for_kernel().unwrap_err();
+    assert!(matches!(error, FilterError::TooLong { .. }), "{error}");
+    assert!(filter.for_link(LinkType::Ethernet).is_ok());
+    assert_eq!(parse("tcp port 1").unwrap().for_kernel(), Ok(()));
 }
 
 #[test]
