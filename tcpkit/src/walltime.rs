@@ -72,7 +72,12 @@ impl WallTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulation::{Connection, SimFrame};
+    use crate::{
+        config::Limits,
+        engine::{Engine, UsualPorts},
+        protocol::{DecodeOptions, PROTOCOLS},
+        simulation::{Connection, SimFrame},
+    };
 
     const HOUR: i64 = 3600 * 1_000_000_000;
 
@@ -99,5 +104,29 @@ mod tests {
         times.set_offset_ns(101 * HOUR);
         let third = unix_ns(after, &mut times);
         assert_eq!(third[0], after[0].time_ns + 101 * HOUR as u64);
+    }
+
+    /// The engine does the same for transactions, with what it knows of connections.
+    #[test]
+    fn nor_in_the_transactions_of_a_connection() {
+        let ask = |it: Connection| it.ask("*1\r\n$4\r\nPING\r\n").answer("+PONG\r\n");
+        let old = ask(ask(Connection::open())).frames();
+        let new = ask(Connection::on_ports(40_001, 6379).handshake()).frames();
+        let protocol = PROTOCOLS[0];
+        let options = DecodeOptions::default();
+        let mut engine = Engine::new(protocol, Limits::default(), options, UsualPorts(protocol));
+        let mut began = Vec::new();
+        let mut feed = |engine: &mut Engine<_>, frames: &[SimFrame], offset_ns| {
+            engine.set_wall_offset_ns(offset_ns);
+            for frame in frames {
+                engine.on_frame(&frame.as_frame(), &mut |it| began.push(it.unix_ns));
+            }
+        };
+        feed(&mut engine, &old[..5], 100 * HOUR);
+        feed(&mut engine, &old[5..], 99 * HOUR);
+        feed(&mut engine, &new, 99 * HOUR);
+        let at = |frame: &SimFrame, offset: i64| frame.time_ns + offset as u64;
+        let expect = [at(&old[3], 100 * HOUR), at(&old[5], 100 * HOUR), at(&new[3], 99 * HOUR)];
+        assert_eq!(began, expect);
     }
 }
