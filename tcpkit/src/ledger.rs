@@ -227,6 +227,10 @@ impl Ledger {
             ),
             ("pairs", m.paired, m.reported + m.untimed + m.unproven + m.on_probation),
         ];
+        if self.packets_only {
+            let o = &self.output;
+            sums.push(("packets put out", p.received, o.packets + o.seen_before + o.late));
+        }
         if let Some(k) = &self.kernel {
             sums.push(("packets seen", k.seen, k.refused + k.matched));
             if !self.interfaces.is_empty() {
@@ -268,27 +272,9 @@ impl fmt::Display for Ledger {
         if let Some(k) = &self.kernel {
             self.capture(f, k)?;
         }
-        let p = &self.packets;
-        line(
-            f,
-            "packets received",
-            p.received,
-            &[
-                (p.in_order, "in order"),
-                (p.as_they_are, "not looked into"),
-                (p.reordered, "reordered"),
-                (p.empty, "without payload"),
-                (p.retransmitted, "retransmitted"),
-                (p.duplicates, "duplicates"),
-                (p.out_of_window, "out of window"),
-                (p.untracked, "of unknown connections"),
-                (p.udp, "UDP"),
-                (p.other_transport, "other transport"),
-                (p.fragments, "fragments"),
-                (p.not_ip, "not IP"),
-                (p.malformed, "malformed"),
-            ],
-        )?;
+        if !self.packets_only {
+            self.received(f)?;
+        }
         let o = &self.output;
         if o.takes_packets {
             line(
@@ -373,6 +359,30 @@ impl Ledger {
         } else {
             line(f, what, k.matched, &[captured, full, failed])
         }
+    }
+
+    /// What became of packets that are looked into.
+    fn received(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let p = &self.packets;
+        line(
+            f,
+            "packets received",
+            p.received,
+            &[
+                (p.in_order, "in order"),
+                (p.reordered, "reordered"),
+                (p.empty, "without payload"),
+                (p.retransmitted, "retransmitted"),
+                (p.duplicates, "duplicates"),
+                (p.out_of_window, "out of window"),
+                (p.untracked, "of unknown connections"),
+                (p.udp, "UDP"),
+                (p.other_transport, "other transport"),
+                (p.fragments, "fragments"),
+                (p.not_ip, "not IP"),
+                (p.malformed, "malformed"),
+            ],
+        )
     }
 
     fn conversations(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::Arc,
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -42,6 +42,9 @@ use crate::{
 /// How long the last lines may take to be written once a signal asked for the end.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
+/// A second signal that comes sooner is the first one's twin.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Runs what the command line says, until it is done or a signal ends it.
 ///
 /// # Errors
@@ -72,6 +75,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
                 result
             })?
         };
+        let mut asked_at = None;
         loop {
             let is_stopping = control.is_stopping();
             tokio::select! {
@@ -83,9 +87,14 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
                 signal = signals.next() => match signal {
                     Asked::Report => control.report(),
                     // Once more: the output may be stuck. The kernel takes the programs off.
-                    Asked::Stop if control.is_stopping() => std::process::exit(130),
-                    // A closing terminal may say so twice.
-                    Asked::Stop | Asked::HangUp => control.stop(),
+                    Asked::Stop if asked_at.is_some_and(|at: Instant| at.elapsed() >= AGAIN) => {
+                        std::process::exit(130)
+                    }
+                    // A terminal that closes and timeout(1) may say so twice.
+                    Asked::Stop | Asked::HangUp => {
+                        asked_at.get_or_insert_with(Instant::now);
+                        control.stop();
+                    }
                 },
             }
         }
@@ -154,7 +163,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Result<()> {
-    let Opened { mut source, link, several, follows_host, stdout } = open(cli, &filter)?;
+    let Opened { mut source, link, several, follows_host, stdout, does } = open(cli, &filter)?;
     let packets = &cli.packets;
     let mut output = Output::new(cli.count());
     if let Some(path) = packets.write() {
@@ -189,13 +198,17 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
     if several && follows_host {
         output = output.each_once();
     }
+    say(&format!("tcpkit: {does}"));
     let pipeline = Pipeline::new(source.as_mut(), engine, output);
     let (ledger, result) = pipeline.run(control, report);
     match result {
         // Whoever closed the output has seen enough.
         Err(PipelineError::Sink(SinkError::Closed)) => return Ok(()),
         result => {
-            report(&ledger);
+            // Of a file that is no capture there is nothing to report.
+            if result.is_ok() || ledger.packets.received > 0 {
+                report(&ledger);
+            }
             result?;
         }
     }
@@ -216,6 +229,8 @@ struct Opened {
     follows_host: bool,
     /// Where lines go.
     stdout: Stdout,
+    /// What it does, for the user.
+    does: String,
 }
 
 fn open(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<Opened> {
@@ -240,7 +255,13 @@ fn open(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<Opened> {
             Err(error) if error.is_about_ebpf() => {
                 // Of the two reasons the first is what helps.
                 let opened = open_sockets(&config).map_err(|second| for_both(&error, second))?;
-                log::warn!("{error}; capturing through packet sockets instead, which cost more");
+                let hook = match config.hook {
+                    IngressHook::Tc => "",
+                    IngressHook::Xdp => ", and have no --hook",
+                };
+                log::warn!(
+                    "{error}; capturing through packet sockets instead, which cost more{hook}"
+                );
                 opened
             }
             opened => opened?,
@@ -261,13 +282,14 @@ fn open_ebpf(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
     let source = LiveSource::open(config)?;
     let link = source.link().map_or(FileLink::Cooked, FileLink::Same);
     let several = source.is_several();
-    listening(&source.interfaces());
+    let does = format!("listening on {}", source.interfaces());
     Ok(Opened {
         source: Box::new(source),
         link,
         several,
         follows_host: true,
         stdout: Stdout::default(),
+        does,
     })
 }
 
@@ -275,24 +297,20 @@ fn open_sockets(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
     let source = PacketSocketSource::open(config)?;
     let link = source.link().map_or(FileLink::Cooked, FileLink::Same);
     let several = source.is_several();
-    listening(&source.interfaces());
+    let does = format!("listening on {}", source.interfaces());
     Ok(Opened {
         source: Box::new(source),
         link,
         several,
         follows_host: true,
         stdout: Stdout::default(),
+        does,
     })
-}
-
-fn listening(names: &[&str]) {
-    say(&format!("tcpkit: listening on {}", names.join(", ")));
 }
 
 fn open_file(file: &Path, filter: &CaptureFilter) -> anyhow::Result<Opened> {
     let screen = Screen::new(io::stderr().is_terminal());
     let source = OfflineSource::open(file, filter, screen.clone())?;
-    say(&format!("tcpkit: reading from {}", file.display()));
     let on_screen = io::stdout().is_terminal();
     let stdout = if on_screen { Stdout::beside(screen) } else { Stdout::default() };
     Ok(Opened {
@@ -301,6 +319,7 @@ fn open_file(file: &Path, filter: &CaptureFilter) -> anyhow::Result<Opened> {
         several: false,
         follows_host: false,
         stdout,
+        does: format!("reading from {}", file.display()),
     })
 }
 

@@ -354,7 +354,7 @@ fn any_takes_every_interface() {
     let filter = filter("tcp port 2");
     let mut source = right.run(|| open("any", &filter, AttachMode::Auto));
     let names = source.interfaces();
-    assert!(names.contains(&"lo") && names.contains(&"veth0"), "{names:?}");
+    assert!(names.contains("lo") && names.contains("veth0"), "{names:?}");
     send(&left, 3);
     assert_eq!(read(&right, &mut source, 3).len(), 3);
 }

@@ -19,6 +19,7 @@ use nix::sys::signal::Signal;
 use tcpkit_tests::{
     agent::{Agent, PublicCopy, command},
     netns::{Netns, eventually},
+    raw::Tun,
     redis::{Client, RedisServer, SERVER, encode_words},
 };
 
@@ -61,6 +62,20 @@ fn nothing_is_left_however_it_ends() {
         // The client noticed nothing.
         assert_eq!(client.say("ping"), b"+PONG\r\n");
         assert_eq!(near.tc("qdisc show dev veth0").matches("clsact").count(), 0);
+    }
+}
+
+/// As timeout(1) and terminals do.
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let netns = Netns::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let agent = Agent::start_with(&netns, "-i lo udp port 7000");
+        agent.signal(signal);
+        agent.signal(signal);
+        let finished = agent.wait();
+        assert_eq!(finished.status.code(), Some(0), "{signal}: {}", finished.stderr);
+        finished.ledger().check_sums();
     }
 }
 
@@ -175,6 +190,11 @@ fn errors_are_one_line_that_says_what_is_wrong() {
     check_error(&run(&netns, "-p redis -i lo tcp prot 1"), 2, &["filter: ", "'tcp prot 1'"]);
     check_error(&run(&netns, "-p redis -i lo ip protochain 6"), 2, &["filter: ", "protochain"]);
     check_error(&run(&netns, "-p redis -i lo -F /nowhere"), 1, &["/nowhere", "No such file"]);
+    check_error(&run(&netns, "-i lo -w /nowhere/at/all"), 1, &["/nowhere/at/all", "No such file"]);
+    check_error(&run(&netns, "-r /nowhere"), 1, &["/nowhere", "no such file"]);
+    let _tun = netns.run(|| Tun::open("tun0"));
+    netns.ip("link set tun0 up");
+    check_error(&run(&netns, "-i tun0 ether host 1:2:3:4:5:6"), 2, &["filter: ", "ethernet"]);
 }
 
 #[test]
@@ -229,6 +249,10 @@ fn wrong_usage_is_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments}");
     }
+    // tcpdump's habit is explained.
+    let output = run(&netns, "-i lo -tttt");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("--time"), "{said}");
     for arguments in ["--help", "-V"] {
         let output = run(&netns, arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments}");

@@ -26,7 +26,7 @@ use tcpkit::{
     capture::{Frame, HookDirection, InterfaceNames, LinkType, VlanTag},
     sink::{
         Sink as _,
-        packets::{HexDump, PacketLineOptions, PacketLines},
+        packets::{HexDump, PacketLineOptions, PacketLines, PacketTime},
     },
 };
 use tcpkit_tests::{
@@ -154,6 +154,7 @@ fn ours(link: LinkType, frames: &[Captured], options: PacketLineOptions) -> Vec<
 fn options(letters: &str) -> PacketLineOptions {
     let has = |word: &str| letters.split_whitespace().any(|it| it == word);
     PacketLineOptions {
+        time: PacketTime::Clock,
         quiet: has("-q"),
         link_header: has("-e"),
         ascii: has("-A"),

@@ -113,7 +113,7 @@ fn an_interface_that_moves_away_is_let_go() {
     send(&near, "10.9.0.2:7000");
     agent.wait_for_lines(1);
     let finished = agent.stop();
-    assert_eq!(finished.ledger().total("packets received"), 1, "{}", finished.stderr);
+    assert_eq!(finished.ledger().total("packets captured"), 1, "{}", finished.stderr);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{
     AttachMode, CaptureError, Directions, Frame, IngressHook, InterfaceCounters, InterfaceNames,
     LinkType, Progress, Source, WallClock,
     attach::Attacher,
-    interfaces::Selection,
+    interfaces::{ANY, Selection},
     monotonic_ns,
     programs::{Programs, ProgramsConfig},
     record,
@@ -160,8 +160,10 @@ impl LiveSource {
 
     /// The names of the interfaces that the programs are attached to.
     #[must_use]
-    pub fn interfaces(&self) -> Vec<&str> {
-        self.watched.interfaces().map(|interface| interface.name.as_str()).collect()
+    pub fn interfaces(&self) -> String {
+        let names: Vec<_> = self.watched.interfaces().map(|it| it.name.as_str()).collect();
+        let names = names.join(", ");
+        if self.watched.is_any() { format!("{ANY}: {names}") } else { names }
     }
 
     /// What their packets begin with: one kind, if it is the same for all that can be watched.

@@ -131,8 +131,9 @@ impl PacketSocketSource {
 
     /// The names of the interfaces that sockets are bound to; [`ANY`] for all.
     #[must_use]
-    pub fn interfaces(&self) -> Vec<&str> {
-        self.handles.iter().map(|handle| handle.name.as_str()).collect()
+    pub fn interfaces(&self) -> String {
+        let names: Vec<_> = self.handles.iter().map(|handle| handle.name.as_str()).collect();
+        names.join(", ")
     }
 
     /// What packets begin with, if it is the same on all interfaces.

@@ -12,7 +12,7 @@ use super::{
     monotonic_ns,
     programs::Programs,
 };
-use crate::filter::CaptureFilter;
+use crate::filter::{CaptureFilter, FilterError};
 
 /// An interface with the programs on it.
 struct One {
@@ -46,7 +46,7 @@ pub(super) struct Watched {
     counted: BTreeMap<u32, Counted>,
     /// Interfaces that came lately, and from when on their packets are seen whole, in ns.
     warming: Vec<(u32, u64)>,
-    no_raw_ip: Option<String>,
+    no_raw_ip: Option<FilterError>,
 }
 
 impl Watched {
@@ -66,13 +66,20 @@ impl Watched {
             refused: BTreeSet::new(),
             counted: BTreeMap::new(),
             warming: Vec::new(),
-            no_raw_ip: filter.no_raw_ip().map(ToString::to_string),
+            no_raw_ip: filter.no_raw_ip().cloned(),
         };
         if watched.selection.is_any() {
             watched.attacher.load_all(programs)?;
         }
+        let present = watched.selection.present()?;
+        if let Some(error) = &watched.no_raw_ip
+            && !watched.selection.is_any()
+            && present.iter().all(|(_, link)| *link == LinkType::RawIp)
+        {
+            return Err(CaptureError::Filter(error.clone()));
+        }
         let mut refusal = None;
-        for (interface, link) in watched.selection.present()? {
+        for (interface, link) in present {
             match watched.attach(programs, interface, link) {
                 Ok(()) => {}
                 // One of many may have vanished meanwhile, or be of a kind that takes no programs.
@@ -109,6 +116,11 @@ impl Watched {
         let first = self.ones.first()?.attachment.link();
         let same = self.ones.iter().all(|one| one.attachment.link() == first);
         (same && !self.selection.is_any()).then_some(first)
+    }
+
+    /// Whether all interfaces are watched.
+    pub(super) fn is_any(&self) -> bool {
+        self.selection.is_any()
     }
 
     /// Whether packets may come from several interfaces.

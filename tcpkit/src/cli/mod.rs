@@ -105,6 +105,11 @@ pub enum ColorChoice {
 
 /// Milliseconds with decimals, as ns.
 fn parse_ms(text: &str) -> Result<u64, String> {
+    if text.starts_with('t') {
+        return Err("here -t is the least latency; tcpdump's -t, -tt and -tttt are --time none, \
+                    epoch and date"
+            .to_owned());
+    }
     let ms: f64 = text.parse().map_err(|_| format!("`{text}` is no number of milliseconds"))?;
     if !(0.0..=86_400_000.0).contains(&ms) {
         return Err(format!("`{text}` is not between 0 and 86400000 (a day)"));

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 
 use crate::sink::{
     file::parse_file_size,
-    packets::{HexDump, PacketLineOptions},
+    packets::{HexDump, PacketLineOptions, PacketTime},
 };
 
 /// How packets are printed and written.
@@ -54,6 +54,10 @@ pub struct PacketArgs {
     /// Print packets in hex; twice, with their link headers.
     #[arg(short = 'x', action = ArgAction::Count)]
     hex: u8,
+
+    /// How times of packets are printed.
+    #[arg(long, value_name = "FORM", default_value = "clock")]
+    time: PacketTime,
 
     /// Print less of each packet.
     #[arg(short, long = "quick")]
@@ -138,6 +142,7 @@ impl PacketArgs {
     #[must_use]
     pub fn lines(&self, interface_column: bool) -> PacketLineOptions {
         PacketLineOptions {
+            time: self.time,
             quiet: self.quiet,
             link_header: self.link_header,
             ascii: self.ascii,

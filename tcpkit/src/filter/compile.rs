@@ -18,7 +18,9 @@ pub(super) const ETHERNET: Linktype = Linktype(1);
 pub(super) const RAW_IP: Linktype = Linktype(12);
 
 /// What a selected packet's verdict is, when libpcap is not asked: any value but 0.
-const ALL: u32 = 65_535;
+const ALL: u32 = 262_144;
+/// What libpcap returns for one; it stands for the longest packet, which was shorter once.
+const LIBPCAPS_ALL: u32 = 65_535;
 
 /// Compiles an expression, in one line, for a link type; an empty one selects everything.
 pub(super) fn compile(expression: &str, link: Linktype) -> Result<Vec<Classic>, FilterError> {
@@ -36,7 +38,11 @@ pub(super) fn compile(expression: &str, link: Linktype) -> Result<Vec<Classic>, 
     for instruction in program.get_instructions() {
         // Their fields are private; their text has all four as numbers.
         let line = instruction.to_string();
-        instructions.push(read(&line).ok_or_else(|| strange(&line))?);
+        let mut one = read(&line).ok_or_else(|| strange(&line))?;
+        if one == Classic::ret(LIBPCAPS_ALL) {
+            one = Classic::ret(ALL);
+        }
+        instructions.push(one);
     }
     check(&instructions, expression)?;
     Ok(instructions)

@@ -27,7 +27,11 @@ mod tests;
 use std::io::Write;
 
 use self::line::Line;
-use super::{Lines, Sink, SinkError, decimal::push_u64, localtime::TimeFormat};
+use super::{
+    Lines, Sink, SinkError,
+    decimal::{push_padded, push_u64},
+    localtime::TimeFormat,
+};
 use crate::capture::{Frame, HookDirection, InterfaceNames, LinkType};
 
 /// Whether a packet's bytes follow its line in hexadecimal.
@@ -49,9 +53,25 @@ pub enum HexDump {
     },
 }
 
+/// How a packet's time is printed, with microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum PacketTime {
+    /// The time of day, as tcpdump prints it.
+    #[default]
+    Clock,
+    /// With the date (tcpdump's -tttt).
+    Date,
+    /// Seconds since 1970 (tcpdump's -tt).
+    Epoch,
+    /// Not at all (tcpdump's -t).
+    None,
+}
+
 /// What lines say beside the least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketLineOptions {
+    /// `--time`: when the packet passed.
+    pub time: PacketTime,
     /// `-q`: less of everything.
     pub quiet: bool,
     /// `-e`: the link header.
@@ -76,15 +96,29 @@ impl PacketLines {
     /// Prints to `output`; interfaces have the `names` that the source knows.
     #[must_use]
     pub fn new(output: Box<dyn Write>, options: PacketLineOptions, names: InterfaceNames) -> Self {
-        Self { lines: Lines::new(output), time: TimeFormat::local_time_of_day(), options, names }
+        let time = match options.time {
+            PacketTime::Date => TimeFormat::local(),
+            _ => TimeFormat::local_time_of_day(),
+        };
+        Self { lines: Lines::new(output), time, options, names }
     }
 }
 
 impl Sink for PacketLines {
     fn on_packet(&mut self, frame: &Frame<'_>, unix_ns: u64) -> Result<(), SinkError> {
         let text = &mut self.lines.buffer;
-        self.time.push(text, unix_ns, 6);
-        text.push(b' ');
+        match self.options.time {
+            PacketTime::Clock | PacketTime::Date => self.time.push(text, unix_ns, 6),
+            PacketTime::Epoch => {
+                push_u64(text, unix_ns / 1_000_000_000);
+                text.push(b'.');
+                push_padded(text, unix_ns % 1_000_000_000 / 1_000, 6);
+            }
+            PacketTime::None => {}
+        }
+        if self.options.time != PacketTime::None {
+            text.push(b' ');
+        }
         // As tcpdump does, whose packets of all interfaces have such a header.
         if self.options.interface_column || frame.link == LinkType::LinuxSll2 {
             push_interface(text, frame, &self.names);

@@ -57,6 +57,7 @@ fn check(frame: &Frame<'_>, options: PacketLineOptions, expect: &str) {
 }
 
 const NONE: PacketLineOptions = PacketLineOptions {
+    time: PacketTime::Clock,
     quiet: false,
     link_header: false,
     ascii: false,
@@ -131,6 +132,21 @@ fn lengths_are_those_on_the_wire() {
     big.wire_len = 100_052;
     let line = PING.replace("100:106", "100:100100").replace("length 6", "length 100000");
     check(&big, NONE, &format!("IP {line}"));
+}
+
+#[test]
+fn times_have_tcpdumps_forms() {
+    let bytes = behind_ethernet(0x0800, &ping());
+    let packet = frame(LinkType::Ethernet, &bytes);
+    let with = |time| {
+        let options = PacketLineOptions { time, ..NONE };
+        printed(&packet, options, &InterfaceNames::default())
+    };
+    assert_eq!(with(PacketTime::None), format!("IP {PING}\n"));
+    let line = with(PacketTime::Epoch);
+    assert_eq!(line, format!("1583695386.258761 IP {PING}\n"));
+    let line = with(PacketTime::Date);
+    assert_eq!(line.find(" IP "), Some("2020-03-08 19:23:06.258761".len()), "{line}");
 }
 
 #[test]
@@ -252,6 +268,7 @@ proptest! {
         dump in 0..6,
     ) {
         let options = PacketLineOptions {
+            time: PacketTime::Clock,
             quiet,
             link_header,
             ascii: dump == 1,
