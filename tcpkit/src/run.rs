@@ -280,32 +280,25 @@ fn for_both(first: &CaptureError, second: CaptureError) -> anyhow::Error {
 
 fn open_ebpf(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
     let source = LiveSource::open(config)?;
-    let link = source.link().map_or(FileLink::Cooked, FileLink::Same);
-    let several = source.is_several();
-    let does = format!("listening on {}", source.interfaces());
-    Ok(Opened {
-        source: Box::new(source),
-        link,
-        several,
-        follows_host: true,
-        stdout: Stdout::default(),
-        does,
-    })
+    let (link, several, names) = (source.link(), source.is_several(), source.interfaces());
+    Ok(live(Box::new(source), link, several, &names))
 }
 
 fn open_sockets(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
     let source = PacketSocketSource::open(config)?;
-    let link = source.link().map_or(FileLink::Cooked, FileLink::Same);
-    let several = source.is_several();
-    let does = format!("listening on {}", source.interfaces());
-    Ok(Opened {
-        source: Box::new(source),
-        link,
+    let (link, several, names) = (source.link(), source.is_several(), source.interfaces());
+    Ok(live(Box::new(source), link, several, &names))
+}
+
+fn live(source: Box<dyn Source>, link: Option<LinkType>, several: bool, names: &str) -> Opened {
+    Opened {
+        source,
+        link: link.map_or(FileLink::Cooked, FileLink::Same),
         several,
         follows_host: true,
         stdout: Stdout::default(),
-        does,
-    })
+        does: format!("listening on {names}"),
+    }
 }
 
 fn open_file(file: &Path, filter: &CaptureFilter) -> anyhow::Result<Opened> {

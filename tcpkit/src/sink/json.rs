@@ -94,11 +94,7 @@ fn push_string(buffer: &mut Vec<u8>, text: &str) -> Result<(), SinkError> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{
-        cell::RefCell,
-        io::{self, Write},
-        rc::Rc,
-    };
+    use std::io::Write;
 
     use serde_json::json;
 
@@ -106,6 +102,7 @@ pub(super) mod tests {
     use crate::{
         packet::Endpoint,
         protocol::Fields,
+        sink::written::Written,
         transaction::{Timing, Transaction},
     };
 
@@ -135,23 +132,11 @@ pub(super) mod tests {
         colour: bool,
         transaction: &Transaction<'_>,
     ) -> String {
-        #[derive(Clone, Default)]
-        struct Shared(Rc<RefCell<Vec<u8>>>);
-        impl Write for Shared {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.borrow_mut().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let written = Shared::default();
+        let written = Written::default();
         let mut sink = make(Box::new(written.clone()), colour);
         sink.on_transaction(transaction).expect("memory takes everything");
         sink.flush().expect("memory takes everything");
-        let bytes = written.0.borrow().clone();
-        String::from_utf8(bytes).expect("lines are UTF-8")
+        written.text()
     }
 
     #[test]

@@ -6,6 +6,8 @@ pub mod json;
 mod localtime;
 pub mod packets;
 pub mod text;
+#[cfg(test)]
+mod written;
 
 use std::io::{self, Write};
 

@@ -1,35 +1,19 @@
 //! Lines of hand-made frames, and what holds for the lines of all frames. Whether they are tcpdump's
 //! is checked against tcpdump itself, in `tests/tests/lines.rs`.
 
-use std::{cell::RefCell, io, rc::Rc};
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::capture::VlanTag;
-
-#[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::{capture::VlanTag, sink::written::Written};
 
 const TIME_NS: u64 = 1_583_695_386_258_761_999;
 
 fn printed(frame: &Frame<'_>, options: PacketLineOptions, names: &InterfaceNames) -> String {
-    let output = Shared::default();
+    let output = Written::default();
     let mut sink = PacketLines::new(Box::new(output.clone()), options, names.clone());
     sink.on_packet(frame, TIME_NS).expect("memory takes everything");
     sink.flush().expect("memory takes everything");
-    let bytes = output.0.borrow().clone();
-    String::from_utf8(bytes).expect("text")
+    output.text()
 }
 
 fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {

@@ -1,0 +1,29 @@
+//! For tests: an output that remembers what was written to it.
+
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    rc::Rc,
+};
+
+/// Clones are the same output.
+#[derive(Clone, Default)]
+pub(in crate::sink) struct Written(Rc<RefCell<Vec<u8>>>);
+
+impl Written {
+    /// Everything so far; lines are text.
+    pub(in crate::sink) fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).expect("lines are UTF-8")
+    }
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
