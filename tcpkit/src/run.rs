@@ -104,11 +104,11 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 
 fn read_filter(cli: &Cli) -> anyhow::Result<CaptureFilter> {
     let Some(file) = cli.source.expression_file() else {
-        return Ok(CaptureFilter::parse(cli.source.expression())?);
+        return Ok(CaptureFilter::parse_with(cli.source.expression(), cli.source.optimizes())?);
     };
     let text = fs::read_to_string(file)
         .with_context(|| format!("cannot read the filter from {}", file.display()))?;
-    Ok(CaptureFilter::parse_file(&text)?)
+    Ok(CaptureFilter::parse_file(&text, cli.source.optimizes())?)
 }
 
 /// Prints the compiled filter, for the file that is read or the first interface that is named.

@@ -250,6 +250,20 @@ fn every_verdict_is_libpcaps() {
 }
 
 #[test]
+fn not_optimized_the_verdicts_are_the_same() {
+    let frames: Vec<Vec<u8>> = frames().into_iter().step_by(7).collect();
+    let (mut verdicts, mut longer) = (0, 0);
+    for text in EXPRESSIONS.iter().step_by(3) {
+        let plain = CaptureFilter::parse_with(&[(*text).to_owned()], false).unwrap();
+        let classifier = Classifier::load(plain.ethernet().instructions());
+        verdicts += compare((text, ETHERNET), &classifier, &frames, <[u8]>::to_vec).all;
+        let optimized = filter(text).ethernet().instructions().len();
+        longer += usize::from(plain.ethernet().instructions().len() > optimized);
+    }
+    assert!(verdicts > 50_000 && longer > 30, "{verdicts} verdicts, {longer} longer programs");
+}
+
+#[test]
 fn every_verdict_on_real_traffic_is_libpcaps() {
     let mut frames = traffic::record();
     let is_ip = |frame: &&Vec<u8>| matches!(frame[12..14], [0x08, 0x00] | [0x86, 0xdd]);

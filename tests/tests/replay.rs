@@ -217,6 +217,16 @@ fn what_is_whole_of_a_cut_file_is_analysed() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.lines().last().unwrap().contains(words), "{said}");
     }
+    // Plain pcap of Ethernet does not tell directions.
+    let ethernet = folder.file("ethernet.pcap");
+    let mut frame = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0];
+    frame.extend([1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 60, 0, 0, 0, 60, 0, 0, 0]);
+    frame.extend([0; 60]);
+    fs::write(&ethernet, frame).unwrap();
+    let output = command(&format!("-r {} inbound", ethernet.display())).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("which way packets went"), "{said}");
     let nowhere = command("-r /nowhere/at/all.pcap").output().unwrap();
     let said = String::from_utf8(nowhere.stderr).unwrap();
     assert_eq!((nowhere.status.code(), said.lines().count()), (Some(1), 1), "{said}");

@@ -56,6 +56,9 @@ pub enum FileError {
         #[source]
         error: io::Error,
     },
+    /// The filter is about directions, and no packet has one.
+    #[error("the filter asks which way packets went, which this file tells of none")]
+    NoDirections,
     /// It is no capture file, or is cut or corrupt.
     #[error(transparent)]
     Format(#[from] FormatError),

@@ -93,8 +93,13 @@ impl OfflineSource {
             Ok(Filled::Nothing) => Ok(Progress::Idle { now_ns: self.now_ns }),
             Ok(Filled::End) => {
                 let end = self.reader.finish();
+                let tells_nothing = self.undirected > 0 && self.undirected == self.counters.seen;
+                if tells_nothing {
+                    self.undirected = 0;
+                }
                 self.end();
                 match end {
+                    Ok(()) if tells_nothing => Err(self.error(FileError::NoDirections)),
                     Ok(()) => Ok(Progress::Eof),
                     Err(error) => Err(self.error(error.into())),
                 }

@@ -349,7 +349,7 @@ impl Handle {
             capture.direction(direction).map_err(|error| failed(&error))?;
         }
         capture
-            .filter(config.filter.expression(), true)
+            .filter(config.filter.expression(), config.filter.optimizes())
             .map_err(|error| CaptureError::Filter(config.filter.refused(&error)))?;
         let capture = capture.setnonblock().map_err(|error| failed(&error))?;
         Ok(Self { capture, name: name.to_owned(), ifindex, link, lost: 0 })

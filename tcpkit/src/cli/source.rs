@@ -61,6 +61,10 @@ pub struct SourceArgs {
     #[arg(short = 'F', value_name = "FILE")]
     expression_file: Option<PathBuf>,
 
+    /// Do not optimize the compiled filter: with thousands of hosts that takes minutes.
+    #[arg(short = 'O')]
+    no_optimizer: bool,
+
     /// Print the compiled filter and exit: -d libpcap's program, -dd the kernel's.
     #[arg(short, action = ArgAction::Count)]
     dump: u8,
@@ -151,6 +155,12 @@ impl SourceArgs {
     #[must_use]
     pub fn expression_file(&self) -> Option<&Path> {
         self.expression_file.as_deref()
+    }
+
+    /// Whether the filter is optimized.
+    #[must_use]
+    pub fn optimizes(&self) -> bool {
+        !self.no_optimizer
     }
 
     /// How often `-d` was given.

@@ -22,8 +22,13 @@ const ALL: u32 = 262_144;
 /// What libpcap returns for one; it stands for the longest packet, which was shorter once.
 const LIBPCAPS_ALL: u32 = 65_535;
 
-/// Compiles an expression, in one line, for a link type; an empty one selects everything.
-pub(super) fn compile(expression: &str, link: Linktype) -> Result<Vec<Classic>, FilterError> {
+/// Compiles an expression, in one line, for a link type; an empty one selects everything. libpcap's
+/// optimizer takes long over thousands of hosts.
+pub(super) fn compile(
+    expression: &str,
+    link: Linktype,
+    optimize: bool,
+) -> Result<Vec<Classic>, FilterError> {
     if expression.is_empty() {
         return Ok(vec![Classic::ret(ALL)]);
     }
@@ -31,8 +36,9 @@ pub(super) fn compile(expression: &str, link: Linktype) -> Result<Vec<Classic>, 
         message: message(&error),
         expression: expression.to_owned(),
     };
-    let program =
-        Capture::dead(link).and_then(|handle| handle.compile(expression, true)).map_err(refused)?;
+    let program = Capture::dead(link)
+        .and_then(|handle| handle.compile(expression, optimize))
+        .map_err(refused)?;
     let strange = |line: &str| FilterError::Strange { instruction: line.to_owned() };
     let mut instructions = Vec::new();
     for instruction in program.get_instructions() {

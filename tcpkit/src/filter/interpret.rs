@@ -141,7 +141,7 @@ impl CaptureFilter {
             LinkType::LinuxSll => Linktype(113),
             LinkType::LinuxSll2 => Linktype(276),
         };
-        compile::compile(&self.expression, number)
+        compile::compile(&self.expression, number, self.optimize)
     }
 }
 

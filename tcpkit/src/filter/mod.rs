@@ -29,6 +29,7 @@ pub const MAX_INSTRUCTIONS: usize = tcpkit_common::FILTER_SLOT_LEN;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureFilter {
     expression: String,
+    optimize: bool,
     ports: Vec<RangeInclusive<u16>>,
     ethernet: Compiled,
     raw_ip: Compiled,
@@ -164,32 +165,40 @@ impl CaptureFilter {
     /// # Errors
     /// libpcap's message and the expression, or that it follows chains without a bound.
     pub fn parse(words: &[String]) -> Result<Self, FilterError> {
+        Self::parse_with(words, true)
+    }
+
+    /// The same, with libpcap's optimizer or without it, which takes long over thousands of hosts.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`].
+    pub fn parse_with(words: &[String], optimize: bool) -> Result<Self, FilterError> {
         let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
         let expression = words.join(" ");
         let view = if names_vlans(&expression) { View::TcTagged } else { View::Tc };
-        let classic = compile::compile(&expression, compile::ETHERNET)?;
+        let classic = compile::compile(&expression, compile::ETHERNET, optimize)?;
         let (ethernet, no_kernel) = match Compiled::translate(classic.clone(), view) {
             Ok(compiled) => (compiled, None),
             Err(error) => (Compiled::refusing(classic)?, Some(error)),
         };
         // Some expressions have a meaning with Ethernet headers only.
-        let raw_ip = compile::compile(&expression, compile::RAW_IP)
+        let raw_ip = compile::compile(&expression, compile::RAW_IP, optimize)
             .and_then(|classic| Compiled::translate(classic, View::Tc));
         let (raw_ip, no_raw_ip) = match raw_ip {
             Ok(compiled) => (compiled, None),
             Err(error) => (Compiled::translate(vec![Classic::ret(0)], View::Tc)?, Some(error)),
         };
         let ports = named::ports(&expression);
-        Ok(Self { expression, ports, ethernet, raw_ip, no_raw_ip, no_kernel })
+        Ok(Self { expression, optimize, ports, ethernet, raw_ip, no_raw_ip, no_kernel })
     }
 
     /// Reads the text of a file: comments begin with `#` and end with the line.
     ///
     /// # Errors
     /// As for [`Self::parse`].
-    pub fn parse_file(text: &str) -> Result<Self, FilterError> {
+    pub fn parse_file(text: &str, optimize: bool) -> Result<Self, FilterError> {
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().to_owned());
-        Self::parse(&lines.collect::<Vec<_>>())
+        Self::parse_with(&lines.collect::<Vec<_>>(), optimize)
     }
 
     /// The filter for XDP programs; it selects the same packets there.
@@ -240,6 +249,11 @@ impl CaptureFilter {
     /// That libpcap refused the expression for some kind of interface.
     pub(crate) fn refused(&self, error: &pcap::Error) -> FilterError {
         FilterError::Refused { message: message(error), expression: self.expression.clone() }
+    }
+
+    /// Whether libpcap optimizes what it compiles.
+    pub(crate) fn optimizes(&self) -> bool {
+        self.optimize
     }
 
     /// The expression, its words separated by single spaces.

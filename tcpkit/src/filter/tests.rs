@@ -18,9 +18,9 @@ fn words_may_be_separate_quoted_or_both() {
 #[test]
 fn files_have_comments() {
     let text = "# Redis\ntcp port 6379 # the first\n\tor 6380\n";
-    let filter = CaptureFilter::parse_file(text).unwrap();
+    let filter = CaptureFilter::parse_file(text, true).unwrap();
     assert_eq!(filter, parse("tcp port 6379 or 6380").unwrap());
-    assert_eq!(CaptureFilter::parse_file("# nothing\n").unwrap(), parse("").unwrap());
+    assert_eq!(CaptureFilter::parse_file("# nothing\n", true).unwrap(), parse("").unwrap());
 }
 
 #[test]
