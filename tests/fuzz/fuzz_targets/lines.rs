@@ -9,7 +9,7 @@ use tcpkit::{
     capture::{Frame, HookDirection, InterfaceNames, LinkType, VlanTag},
     sink::{
         Sink,
-        packets::{HexDump, PacketLineOptions, PacketLines},
+        packets::{HexDump, PacketLineOptions, PacketLines, PacketTime},
     },
 };
 
@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&[link, says], bytes)) = input.split_first_chunk() else { return };
     let text = says & 1 != 0;
     let options = PacketLineOptions {
+        time: PacketTime::Clock,
         quiet: says & 2 != 0,
         link_header: says & 4 != 0,
         ascii: says & 8 != 0,
