@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod classifier;
 pub mod expressions;
+pub mod folder;
 pub mod frames;
 pub mod ledger;
 pub mod line;

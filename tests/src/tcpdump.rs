@@ -13,7 +13,6 @@ use std::{
     net::UdpSocket,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 use nix::{
@@ -22,7 +21,10 @@ use nix::{
 };
 use pcap::{Capture, Precision};
 
-use crate::netns::{Netns, eventually};
+use crate::{
+    folder::Folder,
+    netns::{Netns, eventually},
+};
 
 /// A packet of a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,47 +55,6 @@ pub fn read(file: &Path) -> (i32, Vec<Packet>) {
             Err(pcap::Error::NoMorePackets) => return (link, packets),
             Err(error) => panic!("{}: {error}", file.display()),
         }
-    }
-}
-
-/// A path for a file of the test's own, in a folder that is gone when this is dropped.
-#[derive(Debug)]
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// Creates an empty folder.
-    #[must_use]
-    pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tcpkit-test-{}-files-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    /// A file in it.
-    #[must_use]
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// The folder itself.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Default for Folder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

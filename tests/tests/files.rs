@@ -8,11 +8,10 @@
 )]
 
 use std::{
-    env, fs,
+    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    process::{self, Command},
-    sync::atomic::{AtomicU32, Ordering},
+    process::Command,
 };
 
 use pcap::Capture;
@@ -22,49 +21,27 @@ use tcpkit::{
 };
 use tcpkit_tests::{
     expressions::EXPRESSIONS,
+    folder::Folder,
     frames::{IPV4, IPV6, Ipv4Extra, TCP, UDP, VLAN, ethernet, ipv4, ipv6, vlan},
 };
 
-/// A folder that is gone when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("tcpkit-files-{}-{number}", process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// Runs a tool in the folder; gives what it prints.
-    fn run(&self, command: &str) -> Vec<u8> {
-        let mut words = command.split(' ');
-        let output = Command::new(words.next().unwrap())
-            .args(words)
-            .current_dir(&self.0)
-            .output()
-            .unwrap_or_else(|error| panic!("{command}: {error}"));
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command}: {stderr}");
-        output.stdout
-    }
-
-    fn read(&self, name: &str) -> Vec<Packet> {
-        read(&self.0.join(name), "")
-    }
+fn write(folder: &Folder, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.file(name);
+    fs::write(&path, content).unwrap();
+    path
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
+/// Runs a tool in the folder; gives what it prints.
+fn run(folder: &Folder, command: &str) -> Vec<u8> {
+    let mut words = command.split(' ');
+    let output = Command::new(words.next().unwrap())
+        .args(words)
+        .current_dir(folder.path())
+        .output()
+        .unwrap_or_else(|error| panic!("{command}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {stderr}");
+    output.stdout
 }
 
 /// Time in ns, length on the wire, bytes.
@@ -139,8 +116,8 @@ fn files_that_other_tools_wrote_give_the_same_packets() {
         for nanoseconds in [false, true] {
             let folder = Folder::new();
             let (content, packets) = sample(big, nanoseconds);
-            folder.write("a.pcap", &content);
-            assert_eq!(folder.read("a.pcap"), packets);
+            write(&folder, "a.pcap", &content);
+            assert_eq!(read(&folder.file("a.pcap"), ""), packets);
             let same = if nanoseconds { "nsecpcap" } else { "pcap" };
             for (command, name) in [
                 (format!("editcap -F {same} a.pcap b.pcap"), "b.pcap"),
@@ -149,12 +126,12 @@ fn files_that_other_tools_wrote_give_the_same_packets() {
                 (format!("tshark -r c -F {same} -w e"), "e"),
                 ("gzip -k a.pcap".to_owned(), "a.pcap.gz"),
             ] {
-                folder.run(&command);
-                assert_eq!(folder.read(name), packets, "{command}");
+                run(&folder, &command);
+                assert_eq!(read(&folder.file(name), ""), packets, "{command}");
             }
             let precision = if nanoseconds { "nano" } else { "micro" };
-            folder.run(&format!("tcpdump --time-stamp-precision {precision} -r a.pcap -w f"));
-            assert_eq!(folder.read("f"), packets, "tcpdump");
+            run(&folder, &format!("tcpdump --time-stamp-precision {precision} -r a.pcap -w f"));
+            assert_eq!(read(&folder.file("f"), ""), packets, "tcpdump");
         }
     }
 }
@@ -164,16 +141,17 @@ fn merged_files_keep_their_interfaces_and_order() {
     let folder = Folder::new();
     let (micro, _) = sample(false, false);
     let (nano, _) = sample(true, true);
-    folder.write("a", &micro);
-    folder.write("b", &nano);
-    folder.run("mergecap -I none -F pcapng -w merged a b");
-    let shown = folder.run(
+    write(&folder, "a", &micro);
+    write(&folder, "b", &nano);
+    run(&folder, "mergecap -I none -F pcapng -w merged a b");
+    let shown = run(
+        &folder,
         "tshark -r merged -T fields -e frame.time_epoch -e frame.len -e frame.cap_len \
          -e frame.interface_id",
     );
     let filter = CaptureFilter::parse(&[]).unwrap();
     let mut source =
-        OfflineSource::open(&folder.0.join("merged"), &filter, Screen::default()).unwrap();
+        OfflineSource::open(&folder.file("merged"), &filter, Screen::default()).unwrap();
     let mut ours = String::new();
     loop {
         let progress = source.read(&mut |frame| {
@@ -195,18 +173,18 @@ fn merged_files_keep_their_interfaces_and_order() {
 fn sections_that_follow_each_other_are_read() {
     let folder = Folder::new();
     let (content, packets) = sample(false, true);
-    folder.write("a", &content);
-    folder.run("editcap -F pcapng a b");
-    let one = fs::read(folder.0.join("b")).unwrap();
-    folder.write("c", &[&one[..], &one].concat());
-    assert_eq!(folder.read("c"), [&packets[..], &packets].concat());
+    write(&folder, "a", &content);
+    run(&folder, "editcap -F pcapng a b");
+    let one = fs::read(folder.file("b")).unwrap();
+    write(&folder, "c", &[&one[..], &one].concat());
+    assert_eq!(read(&folder.file("c"), ""), [&packets[..], &packets].concat());
 }
 
 #[test]
 fn an_expression_selects_what_it_selects_in_tcpdump() {
     let folder = Folder::new();
     let (content, _) = sample(false, false);
-    let path = folder.write("a.pcap", &content);
+    let path = write(&folder, "a.pcap", &content);
     let mut compared = 0;
     for &expression in EXPRESSIONS {
         let mut capture = Capture::from_file(&path).unwrap();
@@ -229,7 +207,7 @@ fn an_expression_selects_what_it_selects_in_tcpdump() {
 fn a_cut_file_says_where_it_stopped() {
     let folder = Folder::new();
     let (content, packets) = sample(false, false);
-    let path = folder.write("a.pcap", &content[..content.len() - 5]);
+    let path = write(&folder, "a.pcap", &content[..content.len() - 5]);
     let filter = CaptureFilter::parse(&[]).unwrap();
     let mut source = OfflineSource::open(&path, &filter, Screen::default()).unwrap();
     let mut seen = 0;

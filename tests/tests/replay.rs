@@ -16,17 +16,15 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use nix::{
-    mount::{MntFlags, MsFlags, mount, umount2},
-    sys::signal::Signal,
-};
+use nix::sys::signal::Signal;
 use tcpkit_tests::{
     agent::{Agent, binary, command},
     expressions::EXPRESSIONS,
+    folder::Folder,
     ledger::Ledger,
     netns::{Netns, eventually},
     redis::{Client, RedisServer, SERVER, encode_words, run_benchmark},
-    tcpdump::{Folder, Tcpdump, read},
+    tcpdump::{Tcpdump, read},
 };
 
 const FILTER: &str = "tcp port 6379";
@@ -263,33 +261,12 @@ fn a_killed_agent_leaves_a_file_that_others_read() {
     }
 }
 
-/// A small disk that is gone when this is dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn new(folder: &Folder, kib: u32) -> Self {
-        let path = folder.file("disk");
-        fs::create_dir(&path).unwrap();
-        let size = format!("size={kib}k");
-        let none: Option<&str> = None;
-        mount(none, &path, Some("tmpfs"), MsFlags::empty(), Some(size.as_str())).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        umount2(&self.0, MntFlags::MNT_DETACH).unwrap();
-    }
-}
-
 #[test]
 fn on_a_full_disk_capture_goes_on_without_the_file() {
     let (near, far) = Netns::pair();
     let _redis = RedisServer::start(&far);
-    let folder = Folder::new();
-    let disk = Disk::new(&folder, 256);
-    let file = disk.0.join("full.pcap");
+    let disk = Folder::with_room(256 * 1024);
+    let file = disk.file("full.pcap");
     let agent = Agent::start(&near, &format!("-i veth0 -w {} {FILTER}", file.display()));
     run_benchmark(&near, "-n 5000 -c 10 -t get");
     agent.wait_for_lines(5000);

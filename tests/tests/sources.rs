@@ -16,13 +16,12 @@ use std::{
 use nix::sys::signal::Signal;
 use tcpkit_tests::{
     agent::{Agent, PublicCopy, binary, command},
+    folder::Folder,
     frames::{IPV4, Ipv4Extra, QINQ, TCP, UDP, VLAN, ethernet, ipv4, tcp, udp, vlan},
     netns::Netns,
     raw::{PacketSocket, Tun},
     redis::{Client, RedisServer, SERVER, run_benchmark},
-    tcpdump::{
-        Folder, MARKER_PORT, Packet, Tcpdump, read, send_marker, wait_for_markers, without_markers,
-    },
+    tcpdump::{MARKER_PORT, Packet, Tcpdump, read, send_marker, wait_for_markers, without_markers},
 };
 
 const FILTER: &str = "tcp port 6379";

@@ -9,16 +9,12 @@
 
 use std::{
     cell::RefCell,
-    env, fs,
+    fs,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{
-        Once,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Once,
 };
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tcpkit::{
     capture::{Frame, HookDirection, InterfaceCounters, InterfaceNames, LinkType, VlanTag},
     ledger::Ledger,
@@ -28,59 +24,22 @@ use tcpkit::{
     },
 };
 use tcpkit_common::Counters;
-use tcpkit_tests::frames::{IPV4, IPV6, Ipv4Extra, TCP, UDP, ethernet, ipv4, ipv6, tcp, udp};
+use tcpkit_tests::{
+    folder::Folder,
+    frames::{IPV4, IPV6, Ipv4Extra, TCP, UDP, ethernet, ipv4, ipv6, tcp, udp},
+};
 
-/// A folder that is gone when the test is over, and what is mounted on it.
-struct Folder {
-    path: PathBuf,
-    is_mounted: bool,
-}
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tcpkit-test-{}-writing-{number}", std::process::id());
-        let path = env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self { path, is_mounted: false }
-    }
-
-    /// One that has room for so many bytes, in pages.
-    fn with_room(bytes: usize) -> Self {
-        let mut folder = Self::new();
-        let options = format!("size={bytes}");
-        let none = MsFlags::empty();
-        mount(Some("tmpfs"), &folder.path, Some("tmpfs"), none, Some(options.as_str())).unwrap();
-        folder.is_mounted = true;
-        folder
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    /// The files in order, with what is in them.
-    fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let mut files: Vec<_> = fs::read_dir(&self.path)
-            .unwrap()
-            .map(|entry| {
-                let entry = entry.unwrap();
-                (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
-            })
-            .collect();
-        files.sort();
-        files
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if self.is_mounted {
-            umount2(&self.path, MntFlags::MNT_DETACH).unwrap();
-        }
-        fs::remove_dir_all(&self.path).unwrap();
-    }
+/// The files of a folder in order, with what is in them.
+fn files(folder: &Folder) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
 }
 
 /// Runs a tool in a folder and gives what it prints; it must find no fault. A `~` in the arguments
@@ -89,7 +48,7 @@ impl Drop for Folder {
 fn run(folder: &Folder, tool: &str, arguments: &str) -> Vec<u8> {
     let output = Command::new(tool)
         .args(arguments.split_whitespace().map(|word| word.replace('~', " ")))
-        .current_dir(&folder.path)
+        .current_dir(folder.path())
         .env("TZ", "UTC")
         .stdin(Stdio::null())
         .output()
@@ -185,25 +144,25 @@ fn both_formats_are_the_same_packets_to_tcpdump_and_editcap() {
     let folder = Folder::new();
     with_ethernet_frames(|frames| {
         for name in ["a", "a.pcapng"] {
-            let path = folder.join(name);
+            let path = folder.file(name);
             let mut sink =
                 FileSink::create(FileSinkConfig { names: names(), ..config(path) }).unwrap();
             write(&mut sink, frames);
             assert_eq!((sink.written(), sink.unwritten()), (6, 0));
         }
     });
-    let pcap = fs::read(folder.join("a")).unwrap();
+    let pcap = fs::read(folder.file("a")).unwrap();
     // To the last bit: headers, times, lengths, bytes.
     assert_eq!(rewritten(&folder, "a"), pcap);
     assert_eq!(rewritten(&folder, "a.pcapng"), pcap);
     run(&folder, "editcap", "-F nsecpcap a.pcapng b");
-    assert_eq!(fs::read(folder.join("b")).unwrap()[24..], pcap[24..]);
+    assert_eq!(fs::read(folder.file("b")).unwrap()[24..], pcap[24..]);
 }
 
 #[test]
 fn pcapng_tells_interface_direction_tag_and_time() {
     let folder = Folder::new();
-    let path = folder.join("a.pcapng");
+    let path = folder.file("a.pcapng");
     let mut sink = FileSink::create(FileSinkConfig { names: names(), ..config(path) }).unwrap();
     with_ethernet_frames(|frames| write(&mut sink, frames));
     let fields = [
@@ -241,7 +200,7 @@ fn pcapng_tells_interface_direction_tag_and_time() {
 #[test]
 fn pcapng_tells_what_was_lost() {
     let folder = Folder::new();
-    let path = folder.join("a.pcapng");
+    let path = folder.file("a.pcapng");
     let mut sink = FileSink::create(FileSinkConfig { names: names(), ..config(path) }).unwrap();
     let at = |ifindex, direction, ring_full| InterfaceCounters {
         ifindex,
@@ -316,7 +275,7 @@ fn every_link_type_is_known_to_readers() {
     ] {
         for name in ["a", "a.pcapng"] {
             let link_of_file = FileLink::Same(link);
-            let config = FileSinkConfig { link: link_of_file, ..config(folder.join(name)) };
+            let config = FileSinkConfig { link: link_of_file, ..config(folder.file(name)) };
             let mut sink = FileSink::create(config).unwrap();
             write(&mut sink, &[Frame { link, ..frame(bytes) }]);
             assert_eq!((sink.written(), sink.unwritten()), (1, 0));
@@ -333,7 +292,7 @@ fn every_link_type_is_known_to_readers() {
 #[test]
 fn cooked_frames_say_where_they_come_from() {
     let folder = Folder::new();
-    let config = FileSinkConfig { link: FileLink::Cooked, ..config(folder.join("a")) };
+    let config = FileSinkConfig { link: FileLink::Cooked, ..config(folder.file("a")) };
     let mut sink = FileSink::create(config).unwrap();
     let ip = tcp_packet(b"PING\r\n");
     let framed = ethernet(IPV4, &ip);
@@ -399,8 +358,8 @@ fn cooked_frames_say_where_they_come_from() {
 fn rotation_by_size_is_tcpdumps() {
     for count in [None, Some(1), Some(3), Some(11)] {
         let (ours, theirs) = (Folder::new(), Folder::new());
-        let mut all = FileSink::create(config(theirs.join("all"))).unwrap();
-        let path = ours.join("f");
+        let mut all = FileSink::create(config(theirs.file("all"))).unwrap();
+        let path = ours.file("f");
         let config = FileSinkConfig { max_bytes: Some(1_000_000), count, ..config(path) };
         let mut sink = FileSink::create(config).unwrap();
         for at in 0..7000 {
@@ -415,8 +374,8 @@ fn rotation_by_size_is_tcpdumps() {
         // As root it would give up its rights first, and could not write to the folder.
         let arguments = format!("-Z root --time-stamp-precision=nano -r all -w f -C 1 {count}");
         run(&theirs, "tcpdump", &arguments);
-        fs::remove_file(theirs.join("all")).unwrap();
-        let (ours, theirs) = (ours.files(), theirs.files());
+        fs::remove_file(theirs.file("all")).unwrap();
+        let (ours, theirs) = (files(&ours), files(&theirs));
         let names = |files: &[(String, Vec<u8>)]| -> Vec<String> {
             files.iter().map(|(name, _)| name.clone()).collect()
         };
@@ -429,7 +388,7 @@ fn rotation_by_size_is_tcpdumps() {
 fn files_are_readable_after_every_flush() {
     let folder = Folder::new();
     for name in ["a", "a.pcapng"] {
-        let path = folder.join(name);
+        let path = folder.file(name);
         let mut sink = FileSink::create(FileSinkConfig { names: names(), ..config(path) }).unwrap();
         with_ethernet_frames(|frames| {
             for (at, frame) in frames.iter().enumerate() {
@@ -475,7 +434,7 @@ fn a_full_disk_is_reported_once_and_leaves_a_whole_file() {
     for name in ["f", "f.pcapng"] {
         for per_packet_flush in [false, true] {
             let folder = Folder::with_room(64 * 1024);
-            let path = folder.join(name);
+            let path = folder.file(name);
             let config = FileSinkConfig { per_packet_flush, ..config(path.clone()) };
             let mut sink = FileSink::create(config).unwrap();
             let frame = ethernet(IPV4, &tcp_packet(&[b'.'; 1000]));

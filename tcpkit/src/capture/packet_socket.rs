@@ -64,7 +64,7 @@ struct Handle {
 pub struct PacketSocketSource {
     handles: Vec<Handle>,
     /// What was captured on each interface, each way.
-    captured: BTreeMap<(u32, HookDirection), Counters>,
+    captured: Captured,
     /// What was lost in front of sockets that are closed, by interface.
     lost_before: BTreeMap<u32, u64>,
     /// Which way all packets go, if only one way is captured.
@@ -111,7 +111,7 @@ impl PacketSocketSource {
         }
         Ok(Self {
             handles,
-            captured: BTreeMap::new(),
+            captured: Captured::default(),
             lost_before: BTreeMap::new(),
             direction: match config.directions {
                 Directions::In => HookDirection::Ingress,
@@ -193,45 +193,19 @@ impl Source for PacketSocketSource {
         'all: for step in 0..count {
             let at = self.turn.wrapping_add(step) % count;
             let Some(handle) = self.handles.get_mut(at) else { continue };
+            let origin = (handle.ifindex, self.direction, handle.link);
             loop {
                 match handle.capture.next_packet() {
                     Ok(packet) => {
-                        let wall_ns = unix_ns(packet.header);
-                        let (len, bytes) = (packet.header.len, packet.data);
-                        let time_ns = self.clock.monotonic_of(wall_ns, &range);
-                        let mut frame = Frame {
-                            time_ns,
-                            ifindex: handle.ifindex,
-                            direction: self.direction,
-                            link: handle.link,
-                            vlan: None,
-                            wire_len: len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
-                            bytes,
-                        };
-                        if let Some(cooked) = cooked(&frame) {
-                            frame.ifindex = cooked.ifindex.unwrap_or(frame.ifindex);
-                            frame.direction = cooked.direction;
-                        }
-                        let mut place = (frame.ifindex, frame.direction);
-                        if self.captured.len() >= MAX_PLACES && !self.captured.contains_key(&place)
-                        {
-                            place = OTHERS;
-                        }
-                        let counters = self.captured.entry(place).or_insert_with(|| {
-                            learn_name(&self.names, frame.ifindex);
-                            Counters::default()
-                        });
-                        count_packet(counters, &frame);
-                        if self.stopped_ns.is_some_and(|stopped_ns| time_ns > stopped_ns) {
+                        let time_ns = self.clock.monotonic_of(unix_ns(packet.header), &range);
+                        let frame = frame(&packet, time_ns, origin);
+                        self.captured.count(&frame, &self.names);
+                        let flow = if self.stopped_ns.is_some_and(|it| time_ns > it) {
                             self.outside += 1;
-                            left -= 1;
-                            if left == 0 {
-                                self.drained = false;
-                                break 'all;
-                            }
-                            continue;
-                        }
-                        let flow = on_frame(frame);
+                            ControlFlow::Continue(())
+                        } else {
+                            on_frame(frame)
+                        };
                         left -= 1;
                         if flow.is_break() || left == 0 {
                             self.drained = false;
@@ -298,7 +272,7 @@ impl Source for PacketSocketSource {
         let one = |(&(ifindex, direction), &counters): (&(u32, HookDirection), &Counters)| {
             InterfaceCounters { ifindex, name: name(ifindex), direction, counters }
         };
-        let mut all: Vec<_> = self.captured.iter().map(one).collect();
+        let mut all: Vec<_> = self.captured.0.iter().map(one).collect();
         let now = self.handles.iter().map(|handle| (handle.ifindex, handle.lost));
         let before = self.lost_before.iter().map(|(&ifindex, &lost)| (ifindex, lost));
         for (ifindex, lost) in now.chain(before).filter(|it| it.1 > 0) {
@@ -375,14 +349,47 @@ impl Handle {
     }
 }
 
-fn count_packet(counters: &mut Counters, frame: &Frame<'_>) {
-    counters.seen += 1;
-    counters.matched += 1;
-    counters.captured += 1;
-    counters.matched_bytes += u64::from(frame.wire_len);
-    let cut = u64::from(frame.wire_len).saturating_sub(frame.bytes.len() as u64);
-    counters.truncated += u64::from(cut > 0);
-    counters.truncated_bytes += cut;
+/// Counters by interface and direction.
+#[derive(Default)]
+struct Captured(BTreeMap<(u32, HookDirection), Counters>);
+
+impl Captured {
+    fn count(&mut self, frame: &Frame<'_>, names: &InterfaceNames) {
+        let mut place = (frame.ifindex, frame.direction);
+        if self.0.len() >= MAX_PLACES && !self.0.contains_key(&place) {
+            place = OTHERS;
+        }
+        let counters = self.0.entry(place).or_insert_with(|| {
+            learn_name(names, frame.ifindex);
+            Counters::default()
+        });
+        counters.seen += 1;
+        counters.matched += 1;
+        counters.captured += 1;
+        counters.matched_bytes += u64::from(frame.wire_len);
+        let cut = u64::from(frame.wire_len).saturating_sub(frame.bytes.len() as u64);
+        counters.truncated += u64::from(cut > 0);
+        counters.truncated_bytes += cut;
+    }
+}
+
+/// A packet of a socket's; where it was captured is what its cooked header says, if it has one.
+fn frame<'a>(
+    packet: &pcap::Packet<'a>,
+    time_ns: u64,
+    (ifindex, direction, link): (u32, HookDirection, LinkType),
+) -> Frame<'a> {
+    let bytes = packet.data;
+    let wire_len = packet.header.len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    let frame = Frame { time_ns, ifindex, direction, link, vlan: None, wire_len, bytes };
+    match cooked(&frame) {
+        Some(cooked) => Frame {
+            ifindex: cooked.ifindex.unwrap_or(ifindex),
+            direction: cooked.direction,
+            ..frame
+        },
+        None => frame,
+    }
 }
 
 /// Asks for the name of an interface that came after the start.
