@@ -12,14 +12,19 @@ pub const FILTER_SLOT_LEN: usize = 8192;
 pub struct CaptureConfig {
     /// How many bytes of payload a record carries at most; headers come on top. `u32::MAX` for all.
     pub snaplen: u32,
-    /// Waiting bytes in the ring from which a submit wakes the agent.
+    /// The most bytes of a packet that a record carries, with all headers
+    /// ([`crate::largest_copy`]).
+    pub largest_copy: u32,
+    /// The length of a ring, a power of two, less 1.
+    pub ring_mask: u32,
+    /// The agent is woken when so many bytes wait in a ring.
     pub wakeup_bytes: u32,
     /// Not 0: the programs write debug messages through aya-log.
     pub debug: u32,
 }
 
 const _: () = {
-    assert!(size_of::<CaptureConfig>() == 12);
+    assert!(size_of::<CaptureConfig>() == 20);
     assert!(align_of::<CaptureConfig>() == 4);
 };
 

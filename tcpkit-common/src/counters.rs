@@ -20,24 +20,25 @@ pub const fn counter_slot(ifindex: u32, direction: u8) -> u32 {
 /// them:
 ///
 /// - `seen = refused + matched`
-/// - `matched = captured + ring_full + copy_failed`
+/// - `matched = outside + captured + ring_full + no_ring + copy_failed`
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets that reached the programs.
     pub seen: u64,
-    /// Of the packets that the filter selected, those that say they are IP and whose headers are cut
-    /// or broken. They are captured as what is not IP is: the snaplen begins behind 64 bytes. (The
-    /// filter judges every packet, and refuses one that is too short for what it looks at.)
-    pub unparsed: u64,
     /// Packets that the filter refused.
     pub refused: u64,
     /// Packets that the filter selected.
     pub matched: u64,
+    /// Packets that passed before the agent was ready, or after it was told to stop.
+    pub outside: u64,
     /// Packets handed to the agent.
     pub captured: u64,
     /// Packets lost because the ring had no room.
     pub ring_full: u64,
+    /// Packets lost because their CPU's ring was being written to, or their CPU came later than the
+    /// agent and has none.
+    pub no_ring: u64,
     /// Packets lost because their bytes could not be copied.
     pub copy_failed: u64,
     /// Captured packets whose payload was cut by the snaplen.
@@ -48,6 +49,14 @@ pub struct Counters {
     pub truncated_bytes: u64,
 }
 
+impl Counters {
+    /// Packets that the filter selected and the agent did not get.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.ring_full.saturating_add(self.no_ring).saturating_add(self.copy_failed)
+    }
+}
+
 impl Add for Counters {
     type Output = Self;
 
@@ -55,11 +64,12 @@ impl Add for Counters {
     fn add(self, other: Self) -> Self {
         Self {
             seen: self.seen.wrapping_add(other.seen),
-            unparsed: self.unparsed.wrapping_add(other.unparsed),
             refused: self.refused.wrapping_add(other.refused),
             matched: self.matched.wrapping_add(other.matched),
+            outside: self.outside.wrapping_add(other.outside),
             captured: self.captured.wrapping_add(other.captured),
             ring_full: self.ring_full.wrapping_add(other.ring_full),
+            no_ring: self.no_ring.wrapping_add(other.no_ring),
             copy_failed: self.copy_failed.wrapping_add(other.copy_failed),
             truncated: self.truncated.wrapping_add(other.truncated),
             matched_bytes: self.matched_bytes.wrapping_add(other.matched_bytes),
@@ -74,11 +84,11 @@ impl Sum for Counters {
     }
 }
 
-const _: () = assert!(size_of::<Counters>() == 80);
+const _: () = assert!(size_of::<Counters>() == 88);
 
 #[cfg(feature = "user")]
 #[expect(unsafe_code, reason = "integers only, no padding: any bit pattern is valid")]
 mod pod {
-    // SAFETY: `repr(C)`, ten u64, no padding.
+    // SAFETY: `repr(C)`, eleven u64, no padding.
     unsafe impl aya::Pod for super::Counters {}
 }

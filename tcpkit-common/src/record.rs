@@ -1,9 +1,9 @@
-//! The header in front of every captured packet in the ring buffer.
+//! The header in front of every captured packet in a ring.
 
 use core::mem::{align_of, size_of};
 
 /// The version of [`RecordHeader`]'s layout; agent and eBPF object must agree on it.
-pub const RECORD_VERSION: u16 = 1;
+pub const RECORD_VERSION: u16 = 2;
 
 /// [`RecordHeader::direction`]: the host received the packet.
 pub const DIRECTION_INGRESS: u8 = 0;

@@ -32,7 +32,7 @@ pub(crate) trait Context {
     type Raw;
 
     /// The most bytes that can be copied from a packet.
-    const MOST: u64;
+    const MOST: u32;
 
     /// The interface's index.
     fn ifindex(raw: *mut Self::Raw) -> u32;
@@ -85,7 +85,7 @@ pub(crate) struct Skb(*mut __sk_buff);
 impl Context for Skb {
     type Raw = __sk_buff;
 
-    const MOST: u64 = u32::MAX as u64;
+    const MOST: u32 = u32::MAX;
 
     #[inline(always)]
     fn ifindex(raw: *mut __sk_buff) -> u32 {
@@ -155,7 +155,7 @@ impl Context for Xdp {
     type Raw = xdp_md;
 
     /// The helper refuses more.
-    const MOST: u64 = 0xffff;
+    const MOST: u32 = 0xffff;
 
     #[inline(always)]
     fn ifindex(raw: *mut xdp_md) -> u32 {

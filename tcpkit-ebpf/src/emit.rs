@@ -1,122 +1,163 @@
-//! Hands a packet to the agent: reserve a record, copy, submit, wake rarely.
+//! Hands a packet to the agent: finds room in this CPU's ring, copies, publishes, wakes rarely.
 
 #![expect(unsafe_code, reason = "ring memory")]
 
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::bpf_ktime_get_ns,
+    bindings::BPF_RB_FORCE_WAKEUP,
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
 };
-use tcpkit_common::{RECORD_VERSION, RecordHeader};
+use tcpkit_common::{
+    LARGEST_COPY, RECORD_VERSION, RING_DATA, RecordHeader, RingControl, record_len,
+};
 
-use crate::{context::Context, maps};
+use crate::{context::Context, frame::Packet, maps};
 
 /// What became of a packet that the filter wanted.
 #[derive(Clone, Copy)]
 pub(crate) enum Outcome {
-    Captured,
+    /// The agent is not ready yet, or was told to stop.
+    Outside,
+    /// Handed over, without so many of its bytes.
+    Captured {
+        cut: u64,
+    },
+    /// The agent has not made room yet.
     RingFull,
+    /// There is no ring, or the program was interrupted by itself.
+    NoRing,
     CopyFailed,
 }
 
 const HEADER: usize = size_of::<RecordHeader>();
 
-/// Room for Ethernet, two tags, IP with options and TCP with options in front of a payload.
-const HEADERS: usize = 160;
+/// A ring that was found empty begins at the beginning of its memory again, once this much was
+/// written: what the caches hold is enough then, as long as the agent keeps up.
+const REWIND: u64 = 64 * 1024;
 
-/// Room in a record behind the largest packet that it is for. The verifier knows of the length that
-/// it is, say, 3 more than a multiple of 4; from "at most 96 and not less" it then concludes 99.
-const SLACK: usize = 4;
-
-/// How far above the watermark the waiting bytes still wake the agent: enough for several CPUs to
-/// pass it at the same time. Further above, the agent is awake already, and waking it again would
-/// only cost.
-const WAKE_BAND: u64 = 8 * 1024;
-
-/// The largest record's capacity.
-const LARGEST: usize = 262_144 + HEADERS - SLACK;
-
-/// Copies the packet up to `payload` and the snaplen behind it into the smallest record that takes
-/// it: the ring's memory is best used that way, and the size of a reservation must be constant.
-/// The second value is how many bytes of the packet were left out.
+/// Copies the packet up to the snaplen behind its headers into the ring.
 #[inline(always)]
-pub(crate) fn emit<C: Context, const LINK: u8, const DIRECTION: u8>(
-    packet: &C,
-    payload: u32,
-) -> (Outcome, u64) {
-    let wire = u64::from(packet.len());
-    let most = C::MOST.min(LARGEST as u64);
-    let wanted = (u64::from(payload) + u64::from(maps::snaplen())).min(wire).min(most);
+pub(crate) fn emit<C: Context, const LINK: u8, const DIRECTION: u8>(packet: &Packet<C>) -> Outcome {
+    let wire = packet.context.len();
+    // No headers need to be found for what is shorter than the snaplen anyway.
+    let wanted = if wire <= maps::snaplen() {
+        wire
+    } else {
+        packet.payload_offset::<LINK>().saturating_add(maps::snaplen()).min(wire)
+    };
+    let most = maps::largest_copy().min(C::MOST);
+    let wanted = u64::from(wanted.min(most));
     // The compiler may keep the value in two registers, compare one and use the other; the verifier
     // then does not see the bound. A value read anew is in one register.
     // SAFETY: a valid reference.
     let len = unsafe { (&raw const wanted).read_volatile() };
-    if len == 0 || len > most {
-        return (Outcome::CopyFailed, wire);
-    }
-    macro_rules! by_size {
-        ($($capacity:expr),+) => {
-            $(if len <= ($capacity - SLACK) as u64 {
-                put::<C, { HEADER + $capacity }, LINK, DIRECTION>(packet, len)
-            } else)+ {
-                put::<C, { HEADER + LARGEST + SLACK }, LINK, DIRECTION>(packet, len)
-            }
-        };
-    }
-    let outcome = by_size!(
-        96,
-        160,
-        256,
-        512,
-        1024,
-        1536,
-        2048 + HEADERS,
-        4096 + HEADERS,
-        8192 + HEADERS,
-        16_384 + HEADERS,
-        32_768 + HEADERS,
-        65_536 + HEADERS
-    );
-    (outcome, wire - len)
-}
-
-/// Copies `len` bytes into a record of `RECORD` bytes, which has room for the header and for them.
-#[inline(always)]
-fn put<C: Context, const RECORD: usize, const LINK: u8, const DIRECTION: u8>(
-    packet: &C,
-    len: u64,
-) -> Outcome {
-    // SAFETY: a helper without arguments.
-    let ts_ns = unsafe { bpf_ktime_get_ns() };
-    let Some(mut record) = maps::RECORDS.reserve_bytes(RECORD, 0) else {
-        return Outcome::RingFull;
-    };
-    let (vlan_tci, vlan_proto) = packet.vlan();
-    let start = record.as_mut_ptr();
-    let header = RecordHeader {
-        ts_ns,
-        ifindex: C::ifindex(packet.raw()),
-        wire_len: packet.len(),
-        cap_len: len as u32,
-        version: RECORD_VERSION,
-        direction: DIRECTION,
-        link: LINK,
-        vlan_tci,
-        vlan_proto,
-        reserved: 0,
-    };
-    // SAFETY: `RECORD` has room for both, and records begin at multiples of 8. The verifier checks
-    // it again.
-    let copied = unsafe {
-        start.cast::<RecordHeader>().write(header);
-        packet.copy(start.add(HEADER), len as u32)
-    };
-    if !copied {
-        record.discard(u64::from(BPF_RB_NO_WAKEUP));
+    if len == 0 || len > u64::from(most) || len > u64::from(LARGEST_COPY) {
         return Outcome::CopyFailed;
     }
-    let waiting = maps::RECORDS.query(u64::from(BPF_RB_AVAIL_DATA));
-    let above = waiting.wrapping_sub(u64::from(maps::wakeup_bytes()));
-    let wake = above < RECORD as u64 + WAKE_BAND;
-    record.submit(u64::from(if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }));
-    Outcome::Captured
+    // SAFETY: a helper without arguments.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let Some(ring) = maps::ring(cpu) else { return Outcome::NoRing };
+    // SAFETY: the map's value begins with the control. What the reader writes is read anew, and what
+    // this program writes is written in this order: volatile.
+    unsafe {
+        if (&raw const (*ring).closed).read_volatile() != 0 {
+            return Outcome::Outside;
+        }
+        let writing = &raw mut (*ring).writing;
+        if writing.read_volatile() != 0 {
+            return Outcome::NoRing;
+        }
+        writing.write_volatile(1);
+        let outcome = put::<C, LINK, DIRECTION>(&packet.context, ring, len);
+        writing.write_volatile(0);
+        outcome
+    }
+}
+
+/// Copies `len` bytes into the ring.
+///
+/// # Safety
+/// `ring` must be a ring of this CPU, which nobody else writes to, and `len` at most
+/// `maps::largest_copy()`.
+#[inline(always)]
+unsafe fn put<C: Context, const LINK: u8, const DIRECTION: u8>(
+    packet: &C,
+    ring: *mut RingControl,
+    len: u64,
+) -> Outcome {
+    let mask = u64::from(maps::ring_mask());
+    // SAFETY: the caller vouches for `ring`.
+    let (head, mut base, tail) =
+        unsafe { ((*ring).head, (*ring).base, (&raw const (*ring).tail).read_volatile()) };
+    let waiting = head.wrapping_sub(tail);
+    if waiting == 0 && head.wrapping_sub(base) >= REWIND {
+        base = head;
+        // SAFETY: as above.
+        unsafe { (&raw mut (*ring).base).write_volatile(base) };
+    }
+    let needed = record_len(len);
+    let after = waiting.wrapping_add(needed);
+    if after > mask + 1 {
+        return Outcome::RingFull;
+    }
+    let at = head.wrapping_sub(base) & mask;
+    let (vlan_tci, vlan_proto) = packet.vlan();
+    let wire_len = packet.len();
+    // SAFETY: `at` is below the ring's length, and behind that there is room for the largest record.
+    // The verifier checks it again. Records begin at multiples of 8.
+    let copied = unsafe {
+        let record = ring.cast::<u8>().add(RING_DATA + at as usize);
+        record.cast::<RecordHeader>().write(RecordHeader {
+            ts_ns: bpf_ktime_get_ns(),
+            ifindex: C::ifindex(packet.raw()),
+            wire_len,
+            cap_len: len as u32,
+            version: RECORD_VERSION,
+            direction: DIRECTION,
+            link: LINK,
+            vlan_tci,
+            vlan_proto,
+            reserved: 0,
+        });
+        packet.copy(record.add(HEADER), len as u32)
+    };
+    if !copied {
+        return Outcome::CopyFailed;
+    }
+    // SAFETY: a position in the ring's control, which the agent reads atomically.
+    unsafe { publish(&raw mut (*ring).head, head.wrapping_add(needed)) };
+    let watermark = u64::from(maps::wakeup_bytes());
+    if waiting < watermark && after >= watermark {
+        wake();
+    }
+    Outcome::Captured { cut: u64::from(wire_len).wrapping_sub(len) }
+}
+
+/// Writes a position after everything that was written before. On every machine that the kernel
+/// compiles for, an exchange keeps that order; the compiler offers none for this target.
+///
+/// # Safety
+/// `place` must be valid, and changed atomically only.
+#[inline(always)]
+unsafe fn publish(place: *mut u64, position: u64) {
+    // SAFETY: the caller vouches for `place`.
+    #[cfg(target_arch = "bpf")]
+    unsafe {
+        core::arch::asm!(
+            "{position} = xchg_64({place} + 0, {position})",
+            position = inout(reg) position => _,
+            place = in(reg) place,
+        );
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: as above.
+    unsafe {
+        place.write_volatile(position);
+    }
+}
+
+/// Calls the agent before its time. What it is told does not matter; if there is no room for it, it was
+/// called already.
+#[inline(never)]
+fn wake() {
+    let _ = maps::DOORBELL.output::<u64>(0_u64, u64::from(BPF_RB_FORCE_WAKEUP));
 }

@@ -67,24 +67,14 @@ struct Ipv6 {
     hop_limit: u8,
 }
 
-/// What a packet's headers say.
-pub(crate) enum Parsed {
-    /// IP, and where its payload is.
-    Ip(Headers),
-    /// Not IP.
-    NotIp,
-    /// IP, but the header is cut or breaks the rules.
-    Malformed,
-}
-
-/// The network header's outcome.
-pub(crate) struct Headers {
+/// What a network header says.
+struct Headers {
     /// The IP protocol behind all extension headers.
-    pub(crate) protocol: u8,
+    protocol: u8,
     /// A fragment that is not the first: no transport header.
-    pub(crate) later_fragment: bool,
+    later_fragment: bool,
     /// Where the IP payload begins.
-    pub(crate) transport: u32,
+    transport: u32,
 }
 
 /// A packet as a hook shows it.
@@ -94,12 +84,11 @@ pub(crate) struct Packet<C> {
 }
 
 impl<C: Context> Packet<C> {
-    /// Finds the headers.
+    /// Finds the headers; `None` for what is not IP, or whose header is cut or breaks the rules.
     #[inline(always)]
-    pub(crate) fn parse<const LINK: u8>(&self) -> Parsed {
+    fn parse<const LINK: u8>(&self) -> Option<Headers> {
         let (ethertype, network) = if LINK == LINK_ETHERNET {
-            let Some(found) = self.behind_ethernet() else { return Parsed::NotIp };
-            found
+            self.behind_ethernet()?
         } else {
             match self.read::<[u8; 2]>(0) {
                 Some([version, _]) if version >> 4 == 4 => (ETHERTYPE_IPV4, 0),
@@ -110,7 +99,7 @@ impl<C: Context> Packet<C> {
         match ethertype {
             ETHERTYPE_IPV4 => self.parse_ipv4(network),
             ETHERTYPE_IPV6 => self.parse_ipv6(network),
-            _ => Parsed::NotIp,
+            _ => None,
         }
     }
 
@@ -130,15 +119,15 @@ impl<C: Context> Packet<C> {
     }
 
     #[inline(always)]
-    fn parse_ipv4(&self, network: u32) -> Parsed {
-        let Some(ip) = self.read::<Ipv4>(network) else { return Parsed::Malformed };
+    fn parse_ipv4(&self, network: u32) -> Option<Headers> {
+        let ip = self.read::<Ipv4>(network)?;
         let header_len = u32::from(ip.version_ihl & 0x0f) * 4;
         if ip.version_ihl >> 4 != 4 || header_len < 20 {
-            return Parsed::Malformed;
+            return None;
         }
         // The total length is not asked: it is 0 in packets larger than it can say, and the kernel
         // knows the length anyway.
-        Parsed::Ip(Headers {
+        Some(Headers {
             protocol: ip.protocol,
             later_fragment: u16::from_be(ip.fragment) & 0x1fff != 0,
             transport: network + header_len,
@@ -146,14 +135,14 @@ impl<C: Context> Packet<C> {
     }
 
     #[inline(always)]
-    fn parse_ipv6(&self, network: u32) -> Parsed {
-        let Some(ip) = self.read::<Ipv6>(network) else { return Parsed::Malformed };
+    fn parse_ipv6(&self, network: u32) -> Option<Headers> {
+        let ip = self.read::<Ipv6>(network)?;
         if ip.version >> 4 != 6 {
-            return Parsed::Malformed;
+            return None;
         }
         let transport = network + IPV6_LEN;
         if ip.next == IPPROTO_TCP || ip.next == IPPROTO_UDP {
-            return Parsed::Ip(Headers { protocol: ip.next, later_fragment: false, transport });
+            return Some(Headers { protocol: ip.next, later_fragment: false, transport });
         }
         let walked = walk_extensions::<C>(
             self.context.raw(),
@@ -161,13 +150,13 @@ impl<C: Context> Packet<C> {
             ip.next.into(),
         );
         if walked == MALFORMED {
-            return Parsed::Malformed;
+            return None;
         }
         let transport = ((walked >> 16) as u32).wrapping_sub(self.context.hidden());
         if transport > MAX_HEADERS {
-            return Parsed::Malformed;
+            return None;
         }
-        Parsed::Ip(Headers {
+        Some(Headers {
             protocol: walked as u8,
             later_fragment: walked & LATER_FRAGMENT != 0,
             transport,
@@ -176,8 +165,8 @@ impl<C: Context> Packet<C> {
 
     /// Where the bytes begin that the snaplen limits.
     #[inline(always)]
-    pub(crate) fn payload_offset(&self, parsed: &Parsed) -> u32 {
-        let Parsed::Ip(headers) = parsed else { return OTHER_HEADERS };
+    pub(crate) fn payload_offset<const LINK: u8>(&self) -> u32 {
+        let Some(headers) = self.parse::<LINK>() else { return OTHER_HEADERS };
         match headers.protocol {
             _ if headers.later_fragment => headers.transport,
             IPPROTO_UDP => headers.transport + UDP_LEN,

@@ -24,7 +24,7 @@ use tcpkit_common::{DIRECTION_EGRESS, DIRECTION_INGRESS, LINK_ETHERNET, LINK_RAW
 use crate::{
     context::{Context, Skb, Xdp},
     emit::Outcome,
-    frame::{Packet, Parsed},
+    frame::Packet,
 };
 
 /// Packets that an Ethernet device received.
@@ -107,30 +107,28 @@ fn capture<C: Context, const LINK: u8, const DIRECTION: u8>(
     let packet = Packet { context: C::open::<LINK>(raw) };
     counters.matched += 1;
     counters.matched_bytes += u64::from(packet.context.len());
-    let parsed = packet.parse::<LINK>();
-    if matches!(parsed, Parsed::Malformed) {
-        counters.unparsed += 1;
-    }
-    let payload = packet.payload_offset(&parsed);
-    let (outcome, cut) = emit::emit::<C, LINK, DIRECTION>(&packet.context, payload);
+    let outcome = emit::emit::<C, LINK, DIRECTION>(&packet);
     match outcome {
-        Outcome::Captured => {
+        Outcome::Captured { cut } => {
             counters.captured += 1;
             if cut > 0 {
                 counters.truncated += 1;
                 counters.truncated_bytes += cut;
             }
         }
+        Outcome::Outside => counters.outside += 1,
         Outcome::RingFull => counters.ring_full += 1,
+        Outcome::NoRing => counters.no_ring += 1,
         Outcome::CopyFailed => counters.copy_failed += 1,
     }
     if maps::debug() {
+        let cut = if let Outcome::Captured { cut } = outcome { cut } else { 0 };
         debug!(
             ctx,
             "matched: {} bytes on interface {}, payload at {}, cut {}",
             packet.context.len(),
             C::ifindex(raw),
-            payload,
+            packet.payload_offset::<LINK>(),
             cut
         );
     }

@@ -4,25 +4,42 @@
 
 use aya_ebpf::{
     Global,
+    bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{PerCpuArray, RingBuf},
+    maps::{Array, PerCpuArray, RingBuf},
 };
-use tcpkit_common::{COUNTER_SLOTS, CaptureConfig, Counters, counter_slot};
+use tcpkit_common::{COUNTER_SLOTS, CaptureConfig, Counters, RingControl, counter_slot};
 
 /// The loader's settings. Read-only and frozen, so the verifier knows the values and drops the code
 /// that they rule out.
 #[unsafe(no_mangle)]
-static CONFIG: Global<CaptureConfig> =
-    Global::new(CaptureConfig { snaplen: u32::MAX, wakeup_bytes: 0, debug: 0 });
+static CONFIG: Global<CaptureConfig> = Global::new(CaptureConfig {
+    snaplen: u32::MAX,
+    largest_copy: 0,
+    ring_mask: 0,
+    wakeup_bytes: 0,
+    debug: 0,
+});
 
 /// For each hook, and of those one for each CPU: no program is interrupted by another on its CPU, so
 /// nothing is atomic.
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
 
-/// The captured packets; the loader sets the size.
+/// A ring for each CPU, and in it the captured packets. The loader sets how many there are, and how long
+/// each is.
 #[map]
-pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+static RINGS: Array<RingControl> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Through this the agent is woken.
+#[map]
+pub(crate) static DOORBELL: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// The ring of a CPU.
+#[inline(always)]
+pub(crate) fn ring(cpu: u32) -> Option<*mut RingControl> {
+    RINGS.get_ptr_mut(cpu)
+}
 
 /// This CPU's counters of a hook; every hook has some.
 #[inline(always)]
@@ -46,6 +63,16 @@ macro_rules! setting {
 #[inline(always)]
 pub(crate) fn snaplen() -> u32 {
     setting!(snaplen)
+}
+
+#[inline(always)]
+pub(crate) fn largest_copy() -> u32 {
+    setting!(largest_copy)
+}
+
+#[inline(always)]
+pub(crate) fn ring_mask() -> u32 {
+    setting!(ring_mask)
 }
 
 #[inline(always)]

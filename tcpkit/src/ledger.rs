@@ -237,7 +237,7 @@ impl Ledger {
                 let captured = self.interfaces.iter().map(|it| it.counters.captured).sum();
                 sums.push(("packets captured by interface", k.captured, captured));
             }
-            sums.push(("packets matched", k.matched, k.captured + k.ring_full + k.copy_failed));
+            sums.push(("packets matched", k.matched, k.outside + k.captured + k.lost()));
             sums.push((
                 "packets captured",
                 k.captured,
@@ -263,7 +263,7 @@ impl Ledger {
     /// Packets that were on the wire and should have been captured but were not.
     #[must_use]
     pub fn lost_packets(&self) -> u64 {
-        self.kernel.map_or(0, |kernel| kernel.ring_full + kernel.copy_failed)
+        self.kernel.map_or(0, |kernel| kernel.lost())
     }
 }
 
@@ -322,10 +322,6 @@ impl Ledger {
                 (self.bad_records, "skipped: not understood"),
             ],
         )?;
-        if k.unparsed > 0 {
-            let how = "captured without knowing their IP headers";
-            line(f, "packets unparsed", k.unparsed, &[(k.unparsed, how)])?;
-        }
         if k.truncated > 0 {
             line(f, "packets truncated", k.truncated, &[(k.truncated_bytes, "bytes cut off")])?;
         }
@@ -353,11 +349,13 @@ impl Ledger {
     }
 
     fn one_interface(&self, f: &mut fmt::Formatter<'_>, what: &str, k: &Counters) -> fmt::Result {
-        let [captured, full, failed] = after_the_filter(k);
+        let [captured, others @ ..] = after_the_filter(k);
         if self.knows_refused {
-            line(f, what, k.seen, &[captured, (k.refused, "refused"), full, failed])
+            let [outside, full, no_ring, failed] = others;
+            let parts = [captured, (k.refused, "refused"), outside, full, no_ring, failed];
+            line(f, what, k.seen, &parts)
         } else {
-            line(f, what, k.matched, &[captured, full, failed])
+            line(f, what, k.matched, &after_the_filter(k))
         }
     }
 
@@ -505,10 +503,12 @@ impl Ledger {
 }
 
 /// What became of packets that the filter selected.
-fn after_the_filter(k: &Counters) -> [(u64, &'static str); 3] {
+fn after_the_filter(k: &Counters) -> [(u64, &'static str); 5] {
     [
         (k.captured, "captured"),
+        (k.outside, "before the start or after the end"),
         (k.ring_full, "lost: ring full"),
+        (k.no_ring, "lost: no ring for their CPU"),
         (k.copy_failed, "lost: not copied"),
     ]
 }

@@ -7,7 +7,12 @@
     reason = "a test that fails panics"
 )]
 
-use std::{ops::ControlFlow, os::fd::AsFd};
+use std::{
+    ops::ControlFlow,
+    os::fd::{AsFd, AsRawFd},
+    ptr,
+    sync::Arc,
+};
 
 use aya::{
     maps::MapData,
@@ -17,12 +22,13 @@ use tcpkit::{
     capture::{
         LinkType,
         programs::{Hook, Programs, ProgramsConfig},
-        ring::{Drained, RingReader},
+        ring::{Drained, RingLayout, RingMemory, RingReader, present_cpus},
     },
     filter::CaptureFilter,
 };
 use tcpkit_common::{
-    Counters, DIRECTION_EGRESS, DIRECTION_INGRESS, RECORD_VERSION, RecordHeader, counter_slot,
+    Counters, DIRECTION_EGRESS, DIRECTION_INGRESS, RECORD_VERSION, RecordHeader, RingControl,
+    counter_slot,
 };
 
 use crate::frames::VLAN_TAG_LEN;
@@ -92,7 +98,8 @@ pub struct Kernel {
     /// The programs.
     pub programs: Programs,
     ring: RingReader,
-    _map: MapData,
+    map: MapData,
+    layout: RingLayout,
 }
 
 impl Kernel {
@@ -117,17 +124,19 @@ impl Kernel {
     #[must_use]
     pub fn for_interfaces(filter: &str, snaplen: u32, ring_bytes: u32) -> Self {
         let filter = CaptureFilter::parse(&[filter.to_owned()]).unwrap();
+        let rings = RingLayout::new(ring_bytes.into(), present_cpus(), 1, snaplen);
         let mut programs = Programs::open(&ProgramsConfig {
-            ring_bytes,
-            snaplen,
+            rings,
             wakeup_bytes: ring_bytes / 16,
             filter: &filter,
             debug: false,
         })
         .unwrap();
-        let map = programs.take_records().unwrap();
-        let ring = RingReader::new(map.fd().as_fd(), ring_bytes).unwrap();
-        Self { programs, ring, _map: map }
+        let map = programs.take_rings().unwrap();
+        let memory = RingMemory::new(map.fd().as_fd(), rings).unwrap();
+        memory.open();
+        let ring = RingReader::new(&Arc::new(memory), 0);
+        Self { programs, ring, map, layout: rings }
     }
 
     /// Runs a program on one frame; `None` when the kernel runs no tests on such.
@@ -174,6 +183,26 @@ impl Kernel {
         records
     }
 
+    /// Changes the control of all CPUs' rings.
+    #[expect(unsafe_code, reason = "memory shared with the kernel")]
+    pub fn change_rings(&self, change: impl Fn(&mut RingControl)) {
+        let size = usize::try_from(self.layout.ring_size()).unwrap();
+        let rings = self.layout.rings() as usize;
+        // SAFETY: a new mapping, used and removed here; no program is running.
+        unsafe {
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let fd = self.map.fd().as_fd().as_raw_fd();
+            let len = size * rings;
+            let start = libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, fd, 0);
+            assert_ne!(start, libc::MAP_FAILED);
+            for ring in 0..rings {
+                let control = start.byte_add(ring * size).cast::<RingControl>();
+                change(&mut *control);
+            }
+            assert_eq!(libc::munmap(start, len), 0);
+        }
+    }
+
     /// The counters; their sums are right.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -186,7 +215,7 @@ impl Kernel {
 /// Checks that counters add up.
 pub fn check_sums(counters: Counters) {
     assert_eq!(counters.seen, counters.refused + counters.matched);
-    assert_eq!(counters.matched, counters.captured + counters.ring_full + counters.copy_failed);
+    assert_eq!(counters.matched, counters.outside + counters.captured + counters.lost());
 }
 
 /// What TC sees of a frame on the wire, and the outer tag's TCI and EtherType, which the kernel then

@@ -13,7 +13,7 @@ use std::{
     ops::ControlFlow,
     os::fd::AsFd,
     process::{Command, Stdio},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use aya::programs::{SchedClassifier, TcAttachType, links::LinkOrder, tc::TcAttachOptions};
@@ -21,7 +21,7 @@ use tcpkit::{
     capture::{
         AttachMode, HookDirection, LinkType, LiveConfig, LiveSource, Source,
         programs::{Hook, Programs, ProgramsConfig},
-        ring::RingReader,
+        ring::{RingLayout, RingMemory, RingReader, present_cpus},
     },
     filter::CaptureFilter,
 };
@@ -124,16 +124,14 @@ fn large_writes_arrive_whole_and_in_few_records() {
 fn a_vlan_tag_beside_the_bytes_is_in_the_record() {
     let (left, right) = Netns::pair();
     let filter = filter("udp port 53");
-    let mut programs = Programs::open(&ProgramsConfig {
-        ring_bytes: 1 << 20,
-        snaplen: u32::MAX,
-        wakeup_bytes: 0,
-        filter: &filter,
-        debug: false,
-    })
-    .unwrap();
-    let map = programs.take_records().unwrap();
-    let mut ring = RingReader::new(map.fd().as_fd(), 1 << 20).unwrap();
+    let rings = RingLayout::new(1 << 20, present_cpus(), 1, u32::MAX);
+    let mut programs =
+        Programs::open(&ProgramsConfig { rings, wakeup_bytes: 0, filter: &filter, debug: false })
+            .unwrap();
+    let map = programs.take_rings().unwrap();
+    let memory = Arc::new(RingMemory::new(map.fd().as_fd(), rings).unwrap());
+    memory.open();
+    let mut ring = RingReader::new(&memory, 0);
     right.run(|| {
         let program = programs.program(LinkType::Ethernet, Hook::Ingress).unwrap();
         let order = TcAttachOptions::TcxOrder(LinkOrder::first());

@@ -158,6 +158,22 @@ impl Attacher {
         Ok(())
     }
 
+    /// Loads what an interface needs at TC, before anything is attached to it: what its first hooks
+    /// capture while the verifier looks at the others would only fill the rings.
+    pub(super) fn load_for(
+        &self,
+        programs: &mut Programs,
+        interface: &Interface,
+        link: LinkType,
+    ) -> Result<(), CaptureError> {
+        for &hook in self.hooks(interface) {
+            if !self.is_xdp(hook) {
+                self.load(programs, link, hook)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Loads the program for a hook; whether it is attached as a filter or by TCX.
     fn load(
         &self,

@@ -102,9 +102,9 @@ pub enum CaptureError {
     #[error("the ring buffer is corrupt: a record claims {claimed} bytes where {there} are")]
     CorruptRing {
         /// What the record's header says.
-        claimed: usize,
+        claimed: u64,
         /// What is there at most.
-        there: usize,
+        there: u64,
     },
     /// The kernel's counters could not be read.
     #[error("cannot read the kernel's counters: {0}")]

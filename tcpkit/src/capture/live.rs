@@ -4,9 +4,10 @@ use std::{
     io,
     ops::ControlFlow,
     os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
 };
 
-use aya::maps::MapData;
+use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
 use nix::{
     errno::Errno,
@@ -22,7 +23,7 @@ use super::{
     monotonic_ns,
     programs::{Programs, ProgramsConfig},
     record,
-    ring::{Drained, RingReader, round_size},
+    ring::{Drained, RingLayout, RingMemory, RingReader, present_cpus},
     watched::Watched,
 };
 use crate::filter::CaptureFilter;
@@ -41,8 +42,8 @@ const FOLLOW_NS: u64 = 5_000_000;
 /// How long the last records are waited for after the programs were taken off, in ns.
 const LINGER_NS: u64 = 100_000_000;
 
-/// Waiting bytes from which the kernel wakes the agent before its time: at most this, or a
-/// sixteenth of the ring.
+/// Waiting bytes in a ring from which the kernel wakes the agent before its time: at most this, or a
+/// sixteenth of it.
 const MAX_WATERMARK: u32 = 1 << 20;
 const WATERMARK_SHARE: u32 = 16;
 
@@ -51,7 +52,7 @@ const WATERMARK_SHARE: u32 = 16;
 pub struct LiveConfig<'a> {
     /// The interfaces' names; none or `any` for all.
     pub interfaces: Vec<String>,
-    /// The ring's size in bytes; rounded up to a power of two of whole pages.
+    /// The size of all rings together, in bytes; each is rounded up to a power of two.
     pub ring_bytes: u64,
     /// The most payload bytes of a packet that are captured; `u32::MAX` for all.
     pub snaplen: u32,
@@ -93,21 +94,19 @@ pub struct LiveSource {
     // left is removed.
     programs: Programs,
     watched: Watched,
-    _records: MapData,
+    _rings: MapData,
+    doorbell: RingBuf<MapData>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    memory: Arc<RingMemory>,
     ring: RingReader,
     epoll: Epoll,
     clock: WallClock,
     /// When the interfaces were looked after last, in ns on the monotonic clock.
     followed_ns: u64,
     drained: bool,
-    /// From when on all programs were attached, in ns on the monotonic clock.
-    started_ns: u64,
-    /// When the first of the programs was about to be taken off.
-    stopped_ns: Option<u64>,
-    /// When the last of them was.
+    /// When the programs were taken off, in ns on the monotonic clock.
     unloaded_ns: Option<u64>,
-    /// Frames from before and after.
+    /// Frames of interfaces that came lately, from before all programs were on them.
     outside: u64,
     records: u64,
     rejected: u64,
@@ -123,34 +122,38 @@ impl LiveSource {
     pub fn open(config: &LiveConfig<'_>) -> Result<Self, CaptureError> {
         config.filter.for_kernel()?;
         let selection = Selection::new(&config.interfaces)?;
-        let ring_bytes = round_size(config.ring_bytes);
+        let layout = RingLayout::new(config.ring_bytes, present_cpus(), 1, config.snaplen);
         let mut programs = Programs::open(&ProgramsConfig {
-            ring_bytes,
-            snaplen: config.snaplen,
-            wakeup_bytes: MAX_WATERMARK.min(ring_bytes / WATERMARK_SHARE),
+            rings: layout,
+            wakeup_bytes: MAX_WATERMARK.min(layout.len / WATERMARK_SHARE),
             filter: config.filter,
             debug: config.debug,
         })?;
-        let records = programs.take_records()?;
-        let ring = RingReader::new(records.fd().as_fd(), ring_bytes).map_err(CaptureError::Ring)?;
+        let rings = programs.take_rings()?;
+        let doorbell = programs.take_doorbell()?;
+        let memory = RingMemory::new(rings.fd().as_fd(), layout).map_err(CaptureError::Ring)?;
+        let memory = Arc::new(memory);
+        let ring = RingReader::new(&memory, 0);
         let logger = if config.debug { open_logger(&mut programs) } else { None };
         let attacher = Attacher::new(config.attach, config.hook, config.directions)?;
         let promiscuous = config.promiscuous && !selection.is_any();
         let attacher = attacher.promiscuous(promiscuous);
         let watched = Watched::open(selection, attacher, config.filter, &mut programs)?;
-        let epoll = watch(records.fd().as_fd(), watched.monitor().as_fd());
+        let epoll = watch(doorbell.as_fd(), watched.monitor().as_fd());
+        // While the programs were attached, only some of the directions were seen.
+        memory.open();
         Ok(Self {
             programs,
             watched,
-            _records: records,
+            _rings: rings,
+            doorbell,
+            memory,
             logger,
             ring,
             epoll: epoll.map_err(CaptureError::Ring)?,
             clock: WallClock::new(),
             followed_ns: monotonic_ns(),
             drained: false,
-            started_ns: monotonic_ns(),
-            stopped_ns: None,
             unloaded_ns: None,
             outside: 0,
             records: 0,
@@ -189,18 +192,24 @@ impl LiveSource {
     /// Looks after the interfaces, under any load, but not with every batch.
     fn follow(&mut self) {
         let now_ns = monotonic_ns();
-        if now_ns.saturating_sub(self.followed_ns) >= FOLLOW_NS && self.stopped_ns.is_none() {
+        if now_ns.saturating_sub(self.followed_ns) >= FOLLOW_NS && self.unloaded_ns.is_none() {
             self.followed_ns = now_ns;
             self.watched.follow(&mut self.programs);
         }
     }
 
     /// Waits until the kernel wakes the agent or [`POLL_MS`] are over.
-    fn wait(&self) -> Result<(), CaptureError> {
+    fn wait(&mut self) -> Result<(), CaptureError> {
         let mut events = [EpollEvent::empty(); 2];
         match self.epoll.wait(&mut events, POLL_MS) {
+            Ok(0) => Ok(()),
+            Ok(_) => {
+                // What the doorbell says is only that it rang.
+                while self.doorbell.next().is_some() {}
+                Ok(())
+            }
             // A signal: the caller will want to look at it.
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(CaptureError::Ring(error.into())),
         }
     }
@@ -220,20 +229,12 @@ impl Source for LiveSource {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
-        // It takes a while to attach all programs and to take them off; meanwhile only some of the
-        // directions are seen, which would look like loss.
-        let whole = self.started_ns..=self.stopped_ns.unwrap_or(u64::MAX);
         let (records, rejected) = (&mut self.records, &mut self.rejected);
         let (outside, watched) = (&mut self.outside, &self.watched);
         let drained = self.ring.drain(BATCH_BYTES, |record| {
             *records += 1;
             match record::parse(record) {
-                Some(frame)
-                    if whole.contains(&frame.time_ns)
-                        && !watched.is_early(frame.ifindex, frame.time_ns) =>
-                {
-                    on_frame(frame)
-                }
+                Some(frame) if !watched.is_early(frame.ifindex, frame.time_ns) => on_frame(frame),
                 Some(_) => {
                     *outside += 1;
                     ControlFlow::Continue(())
@@ -260,7 +261,8 @@ impl Source for LiveSource {
     }
 
     fn stop(&mut self) -> Result<(), CaptureError> {
-        self.stopped_ns = Some(monotonic_ns());
+        // While the programs are taken off, only some of the directions are seen.
+        self.memory.close();
         self.watched.close(&mut self.programs);
         self.unloaded_ns = Some(monotonic_ns());
         Ok(())
@@ -293,11 +295,10 @@ impl Source for LiveSource {
 }
 
 /// Waits for both. Changes of interfaces are looked after a little later than they come, and must not
-/// wake again and again until then. The ring counts as readable as soon as one record waits, but
-/// the agent is to be woken only when the kernel calls for it.
-fn watch(ring: BorrowedFd<'_>, interfaces: BorrowedFd<'_>) -> io::Result<Epoll> {
+/// wake again and again until then.
+fn watch(doorbell: BorrowedFd<'_>, interfaces: BorrowedFd<'_>) -> io::Result<Epoll> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    epoll.add(ring, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))?;
+    epoll.add(doorbell, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))?;
     epoll.add(interfaces, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 1))?;
     Ok(epoll)
 }

@@ -14,6 +14,7 @@ mod live;
 mod monitor;
 mod names;
 mod netlink;
+mod object;
 mod offline;
 mod packet_socket;
 pub mod programs;

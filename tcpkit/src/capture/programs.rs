@@ -4,19 +4,18 @@
 
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{Map, MapData, PerCpuArray},
+    maps::{Map, MapData, PerCpuArray, RingBuf},
     programs::{Program, SchedClassifier, Xdp, XdpMode},
 };
 use nix::sys::utsname::uname;
-use tcpkit_common::{COUNTER_SLOTS, CaptureConfig, Counters};
+use tcpkit_common::{COUNTER_SLOTS, CaptureConfig, Counters, largest_copy};
 
-use super::{CaptureError, LinkType};
-use crate::filter::{
-    CaptureFilter, FilterError,
-    patch::{ETHERNET_SLOT, ETHERNET_XDP_SLOT, PatchError, RAW_IP_SLOT, RAW_IP_XDP_SLOT, patch},
+use super::{
+    CaptureError, LinkType,
+    object::{self, RINGS},
+    ring::RingLayout,
 };
-
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpkit-ebpf"));
+use crate::filter::{CaptureFilter, FilterError, patch::PatchError};
 
 /// The first kernel with a ring buffer.
 const OLDEST_KERNEL: (u32, u32) = (5, 8);
@@ -32,11 +31,9 @@ const LOG_LEVEL_OFF: u8 = 0;
 /// What the programs are to do.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgramsConfig<'a> {
-    /// The ring's size in bytes; see [`super::ring::round_size`].
-    pub ring_bytes: u32,
-    /// The most payload bytes of a record; `u32::MAX` for all.
-    pub snaplen: u32,
-    /// Waiting bytes from which the kernel wakes the reader.
+    /// The rings, and the snaplen.
+    pub rings: RingLayout,
+    /// The reader is woken when so many bytes wait in a ring.
     pub wakeup_bytes: u32,
     /// Which packets are wanted.
     pub filter: &'a CaptureFilter,
@@ -72,17 +69,19 @@ impl Programs {
         check_kernel(kernel_release().as_str())?;
         raise_memory_limit();
         let settings = CaptureConfig {
-            snaplen: config.snaplen,
+            snaplen: config.rings.snaplen,
+            largest_copy: largest_copy(config.rings.snaplen),
+            ring_mask: config.rings.len.saturating_sub(1),
             wakeup_bytes: config.wakeup_bytes,
             debug: u32::from(config.debug),
         };
         let load = |error: PatchError| CaptureError::Load { reason: error.to_string() };
-        let mut object = with_filter(config.filter).map_err(load)?;
-        let no_xdp = add_xdp_filter(&mut object, config.filter).map_err(load)?;
+        let mut object = object::prepared(config.filter, &config.rings).map_err(load)?;
+        let no_xdp = object::add_xdp_filter(&mut object, config.filter).map_err(load)?;
         let log_level = if config.debug { LOG_LEVEL_DEBUG } else { LOG_LEVEL_OFF };
         let mut ebpf = EbpfLoader::new()
             .verifier_log_level(VerifierLogLevel::STATS)
-            .map_max_entries("RECORDS", config.ring_bytes)
+            .map_max_entries(RINGS, config.rings.rings())
             .override_global("CONFIG", &settings, true)
             .override_global("AYA_LOG_LEVEL", &log_level, true)
             .load(&object)
@@ -92,15 +91,24 @@ impl Programs {
         Ok(Self { ebpf, counters, watched: Vec::new(), no_xdp })
     }
 
-    /// The ring buffer; only once.
+    /// The map of the rings; only once.
     ///
     /// # Errors
     /// It was taken before.
-    pub fn take_records(&mut self) -> Result<MapData, CaptureError> {
-        match take_map(&mut self.ebpf, "RECORDS")? {
-            Map::RingBuf(map) => Ok(map),
-            _ => Err(CaptureError::Load { reason: "RECORDS is no ring buffer".into() }),
+    pub fn take_rings(&mut self) -> Result<MapData, CaptureError> {
+        match take_map(&mut self.ebpf, RINGS)? {
+            Map::Array(map) => Ok(map),
+            _ => Err(CaptureError::Load { reason: format!("{RINGS} is no array") }),
         }
+    }
+
+    /// What the programs ring to wake the reader; only once.
+    ///
+    /// # Errors
+    /// It was taken before.
+    pub fn take_doorbell(&mut self) -> Result<RingBuf<MapData>, CaptureError> {
+        let map = take_map(&mut self.ebpf, "DOORBELL")?;
+        RingBuf::try_from(map).map_err(CaptureError::Counters)
     }
 
     /// The object, for aya-log.
@@ -207,30 +215,6 @@ impl Programs {
 fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<Map, CaptureError> {
     let missing = || CaptureError::Load { reason: format!("the object has no map {name}") };
     ebpf.take_map(name).ok_or_else(missing)
-}
-
-/// The object with the filter in its place. (Memory of this size comes aligned as the loader needs
-/// it.)
-fn with_filter(filter: &CaptureFilter) -> Result<Vec<u8>, PatchError> {
-    let mut object = OBJECT.to_vec();
-    patch(&mut object, ETHERNET_SLOT, filter.ethernet().instructions())?;
-    patch(&mut object, RAW_IP_SLOT, filter.raw_ip().instructions())?;
-    Ok(object)
-}
-
-/// Puts the filter into its places for XDP, or says why it has none there: then they stay as they
-/// are, and the programs that use them are never loaded.
-fn add_xdp_filter(
-    object: &mut [u8],
-    filter: &CaptureFilter,
-) -> Result<Option<FilterError>, PatchError> {
-    let filters = match filter.xdp() {
-        Ok(filters) => filters,
-        Err(error) => return Ok(Some(error)),
-    };
-    patch(object, ETHERNET_XDP_SLOT, filters.ethernet().instructions())?;
-    patch(object, RAW_IP_XDP_SLOT, filters.raw_ip().instructions())?;
-    Ok(None)
 }
 
 /// The running kernel's release, such as `6.1.0-28-amd64`.

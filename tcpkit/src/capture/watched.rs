@@ -78,6 +78,11 @@ impl Watched {
         {
             return Err(CaptureError::Filter(error.clone()));
         }
+        if !watched.selection.is_any() {
+            for (interface, link) in &present {
+                watched.attacher.load_for(programs, interface, *link)?;
+            }
+        }
         let mut refusal = None;
         for (interface, link) in present {
             match watched.attach(programs, interface, link) {

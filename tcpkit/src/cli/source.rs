@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use crate::capture::{Directions, IngressHook, interfaces::ANY};
+use crate::capture::{Directions, IngressHook, interfaces::ANY, ring};
 
 /// Where packets come from, and which.
 #[derive(Debug, Args)]
@@ -44,10 +44,11 @@ pub struct SourceArgs {
     #[arg(short, long, value_name = "BYTES")]
     snaplen: Option<u32>,
 
-    /// Size of the buffer between kernel and agent, in KiB.
-    #[arg(short = 'B', long, value_name = "KIB", default_value_t = 16 * 1024,
+    /// Size of the buffers between kernel and agent, those of all CPUs together, in KiB. By default
+    /// 16384, or 1024 for each CPU where that is more.
+    #[arg(short = 'B', long, value_name = "KIB",
           value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
-    buffer_size: u32,
+    buffer_size: Option<u32>,
 
     /// How to capture.
     #[arg(long, value_name = "WAY", default_value = "auto")]
@@ -97,6 +98,11 @@ pub(super) const DEFAULT_SNAPLEN: u32 = 16 * 1024;
 /// headers.
 pub(super) const LINES_SNAPLEN: u32 = 256;
 
+/// What the buffers take together unless `-B` says otherwise.
+fn default_buffer_bytes() -> u64 {
+    (16 << 20).max(u64::from(ring::present_cpus()) << 20)
+}
+
 impl SourceArgs {
     /// The interfaces as they were typed.
     #[must_use]
@@ -127,10 +133,10 @@ impl SourceArgs {
         self.snaplen.map(|bytes| if bytes == 0 { u32::MAX } else { bytes })
     }
 
-    /// Size of the buffer between kernel and agent, in bytes.
+    /// Size of all buffers between kernel and agent, in bytes.
     #[must_use]
     pub fn buffer_bytes(&self) -> u64 {
-        u64::from(self.buffer_size) * 1024
+        self.buffer_size.map_or_else(default_buffer_bytes, |kib| u64::from(kib) * 1024)
     }
 
     /// Whether named interfaces receive what is for others.

@@ -1,4 +1,5 @@
-//! Writes a translated filter into the eBPF object, over the function that keeps its place.
+//! Changes the eBPF object before it is loaded: writes a translated filter over the function that keeps
+//! its place, and the size of a map's values.
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, read::elf::ElfFile64};
 
@@ -15,6 +16,10 @@ pub const RAW_IP_XDP_SLOT: &str = "tcpkit_filter_xdp_ip";
 
 const INSN_LEN: usize = 8;
 
+/// Where a map's definition has the size of its values: behind its kind and the size of its keys
+/// (`struct bpf_map_def` of libbpf and aya).
+const VALUE_SIZE: usize = 8;
+
 /// Why a filter could not be placed: the object is not what this agent was built with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
@@ -22,7 +27,7 @@ pub enum PatchError {
     #[error("the eBPF object cannot be read: {0}")]
     Object(String),
     /// The place is missing.
-    #[error("the eBPF object has no place for the filter: {0} is missing")]
+    #[error("the eBPF object lacks a symbol: {0}")]
     NoSlot(&'static str),
     /// The filter does not fit.
     #[error("the filter has {needed} instructions, and {slot} has room for {room}")]
@@ -61,7 +66,25 @@ pub fn patch(object: &mut [u8], slot: &'static str, filter: &[Insn]) -> Result<(
     Ok(())
 }
 
-/// Where a function's instructions are in the file, and how many bytes they are.
+/// Sets how many bytes each value of a map has.
+///
+/// # Errors
+/// The object has no such map.
+pub fn patch_value_size(
+    object: &mut [u8],
+    map: &'static str,
+    value_size: u32,
+) -> Result<(), PatchError> {
+    let (start, _) = find(object, map)?;
+    let place = object
+        .get_mut(start.saturating_add(VALUE_SIZE)..)
+        .and_then(|rest| rest.first_chunk_mut())
+        .ok_or(PatchError::NoSlot(map))?;
+    *place = value_size.to_ne_bytes();
+    Ok(())
+}
+
+/// Where a symbol's bytes are in the file, and how many bytes they are.
 fn find(object: &[u8], slot: &'static str) -> Result<(usize, usize), PatchError> {
     let broken = |error: object::Error| PatchError::Object(error.to_string());
     let missing = PatchError::NoSlot(slot);

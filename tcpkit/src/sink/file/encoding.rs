@@ -157,10 +157,7 @@ fn sum(counters: &[InterfaceCounters], ifindex: u32) -> Option<Statistics> {
         Statistics {
             received: sum.received.saturating_add(counters.seen),
             accepted: sum.accepted.saturating_add(counters.matched),
-            dropped: sum
-                .dropped
-                .saturating_add(counters.ring_full)
-                .saturating_add(counters.copy_failed),
+            dropped: sum.dropped.saturating_add(counters.lost()),
             delivered: sum.delivered.saturating_add(counters.captured),
         }
     }))
