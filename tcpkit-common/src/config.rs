@@ -17,14 +17,16 @@ pub struct CaptureConfig {
     pub largest_copy: u32,
     /// The length of a ring, a power of two, less 1.
     pub ring_mask: u32,
-    /// The agent is woken when so many bytes wait in a ring.
+    /// Among how many workers of the agent connections are divided.
+    pub workers: u32,
+    /// A worker is woken when so many bytes wait in a ring.
     pub wakeup_bytes: u32,
     /// Not 0: the programs write debug messages through aya-log.
     pub debug: u32,
 }
 
 const _: () = {
-    assert!(size_of::<CaptureConfig>() == 20);
+    assert!(size_of::<CaptureConfig>() == 24);
     assert!(align_of::<CaptureConfig>() == 4);
 };
 

@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use tcpkit_common::LINK_ETHERNET;
 
-use crate::filter;
+use crate::{filter, flow};
 
 /// The Ethernet addresses, in front of a tag.
 const ADDRESSES_LEN: u32 = 12;
@@ -39,6 +39,9 @@ pub(crate) trait Context {
 
     /// Whether the filter selects the packet.
     fn selects<const LINK: u8, const DIRECTION: u8>(raw: *mut Self::Raw) -> bool;
+
+    /// Which worker follows the packet's connection, where there are several.
+    fn worker<const LINK: u8>(raw: *mut Self::Raw) -> u32;
 
     fn open<const LINK: u8>(raw: *mut Self::Raw) -> Self;
 
@@ -96,6 +99,11 @@ impl Context for Skb {
     #[inline(always)]
     fn selects<const LINK: u8, const DIRECTION: u8>(raw: *mut __sk_buff) -> bool {
         filter::selects_skb::<LINK, DIRECTION>(raw)
+    }
+
+    #[inline(always)]
+    fn worker<const LINK: u8>(raw: *mut __sk_buff) -> u32 {
+        flow::worker_of_skb::<LINK>(raw)
     }
 
     #[inline(always)]
@@ -166,6 +174,11 @@ impl Context for Xdp {
     #[inline(always)]
     fn selects<const LINK: u8, const DIRECTION: u8>(raw: *mut xdp_md) -> bool {
         filter::selects_xdp::<LINK>(raw)
+    }
+
+    #[inline(always)]
+    fn worker<const LINK: u8>(raw: *mut xdp_md) -> u32 {
+        flow::worker_of_xdp::<LINK>(raw)
     }
 
     #[inline(always)]

@@ -10,7 +10,7 @@ use tcpkit_common::{
     LARGEST_COPY, RECORD_VERSION, RING_DATA, RecordHeader, RingControl, record_len,
 };
 
-use crate::{context::Context, frame::Packet, maps};
+use crate::{context::Context, flow, frame::Packet, maps};
 
 /// What became of a packet that the filter wanted.
 #[derive(Clone, Copy)]
@@ -55,7 +55,8 @@ pub(crate) fn emit<C: Context, const LINK: u8, const DIRECTION: u8>(packet: &Pac
     }
     // SAFETY: a helper without arguments.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    let Some(ring) = maps::ring(cpu) else { return Outcome::NoRing };
+    let worker = flow::worker::<C, LINK>(packet);
+    let Some(ring) = maps::ring(cpu, worker) else { return Outcome::NoRing };
     // SAFETY: the map's value begins with the control. What the reader writes is read anew, and what
     // this program writes is written in this order: volatile.
     unsafe {
@@ -67,7 +68,7 @@ pub(crate) fn emit<C: Context, const LINK: u8, const DIRECTION: u8>(packet: &Pac
             return Outcome::NoRing;
         }
         writing.write_volatile(1);
-        let outcome = put::<C, LINK, DIRECTION>(&packet.context, ring, len);
+        let outcome = put::<C, LINK, DIRECTION>(&packet.context, ring, worker, len);
         writing.write_volatile(0);
         outcome
     }
@@ -82,6 +83,7 @@ pub(crate) fn emit<C: Context, const LINK: u8, const DIRECTION: u8>(packet: &Pac
 unsafe fn put<C: Context, const LINK: u8, const DIRECTION: u8>(
     packet: &C,
     ring: *mut RingControl,
+    worker: u32,
     len: u64,
 ) -> Outcome {
     let mask = u64::from(maps::ring_mask());
@@ -127,7 +129,7 @@ unsafe fn put<C: Context, const LINK: u8, const DIRECTION: u8>(
     unsafe { publish(&raw mut (*ring).head, head.wrapping_add(needed)) };
     let watermark = u64::from(maps::wakeup_bytes());
     if waiting < watermark && after >= watermark {
-        wake();
+        wake(worker);
     }
     Outcome::Captured { cut: u64::from(wire_len).wrapping_sub(len) }
 }
@@ -155,9 +157,8 @@ unsafe fn publish(place: *mut u64, position: u64) {
     }
 }
 
-/// Calls the agent before its time. What it is told does not matter; if there is no room for it, it was
-/// called already.
+/// Calls a worker before its time. If there is no room for that, it was called often enough.
 #[inline(never)]
-fn wake() {
-    let _ = maps::DOORBELL.output::<u64>(0_u64, u64::from(BPF_RB_FORCE_WAKEUP));
+fn wake(worker: u32) {
+    let _ = maps::DOORBELL.output::<u32>(worker, u64::from(BPF_RB_FORCE_WAKEUP));
 }

@@ -68,7 +68,10 @@ struct Ipv6 {
 }
 
 /// What a network header says.
-struct Headers {
+pub(crate) struct Headers {
+    pub(crate) is_ipv4: bool,
+    /// Where the IP header begins.
+    pub(crate) network: u32,
     /// The IP protocol behind all extension headers.
     protocol: u8,
     /// A fragment that is not the first: no transport header.
@@ -86,7 +89,7 @@ pub(crate) struct Packet<C> {
 impl<C: Context> Packet<C> {
     /// Finds the headers; `None` for what is not IP, or whose header is cut or breaks the rules.
     #[inline(always)]
-    fn parse<const LINK: u8>(&self) -> Option<Headers> {
+    pub(crate) fn parse<const LINK: u8>(&self) -> Option<Headers> {
         let (ethertype, network) = if LINK == LINK_ETHERNET {
             self.behind_ethernet()?
         } else {
@@ -128,6 +131,8 @@ impl<C: Context> Packet<C> {
         // The total length is not asked: it is 0 in packets larger than it can say, and the kernel
         // knows the length anyway.
         Some(Headers {
+            is_ipv4: true,
+            network,
             protocol: ip.protocol,
             later_fragment: u16::from_be(ip.fragment) & 0x1fff != 0,
             transport: network + header_len,
@@ -142,7 +147,13 @@ impl<C: Context> Packet<C> {
         }
         let transport = network + IPV6_LEN;
         if ip.next == IPPROTO_TCP || ip.next == IPPROTO_UDP {
-            return Some(Headers { protocol: ip.next, later_fragment: false, transport });
+            return Some(Headers {
+                is_ipv4: false,
+                network,
+                protocol: ip.next,
+                later_fragment: false,
+                transport,
+            });
         }
         let walked = walk_extensions::<C>(
             self.context.raw(),
@@ -157,6 +168,8 @@ impl<C: Context> Packet<C> {
             return None;
         }
         Some(Headers {
+            is_ipv4: false,
+            network,
             protocol: walked as u8,
             later_fragment: walked & LATER_FRAGMENT != 0,
             transport,
@@ -180,11 +193,21 @@ impl<C: Context> Packet<C> {
         }
     }
 
+    /// The ports of the sender and the receiver; zeroes where there are none.
+    #[inline(always)]
+    pub(crate) fn ports(&self, headers: &Headers) -> [u16; 2] {
+        let has_ports = matches!(headers.protocol, IPPROTO_TCP | IPPROTO_UDP);
+        if !has_ports || headers.later_fragment {
+            return [0, 0];
+        }
+        self.read(headers.transport).unwrap_or([0, 0])
+    }
+
     /// Reads a value at an offset; `None` behind the packet's end. Of at least two bytes: for one,
     /// the compiler writes a comparison from which the verifier learns nothing. And behind Ethernet's
     /// addresses, since what is hidden stands there.
     #[inline(always)]
-    fn read<T: Copy>(&self, offset: u32) -> Option<T> {
+    pub(crate) fn read<T: Copy>(&self, offset: u32) -> Option<T> {
         let offset = offset + self.context.hidden();
         let (data, end) = self.context.linear();
         let start = data + offset as usize;

@@ -9,6 +9,7 @@
 mod context;
 mod emit;
 mod filter;
+mod flow;
 mod frame;
 mod maps;
 

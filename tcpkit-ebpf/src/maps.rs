@@ -17,6 +17,7 @@ static CONFIG: Global<CaptureConfig> = Global::new(CaptureConfig {
     snaplen: u32::MAX,
     largest_copy: 0,
     ring_mask: 0,
+    workers: 1,
     wakeup_bytes: 0,
     debug: 0,
 });
@@ -26,8 +27,8 @@ static CONFIG: Global<CaptureConfig> = Global::new(CaptureConfig {
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
 
-/// A ring for each CPU, and in it the captured packets. The loader sets how many there are, and how long
-/// each is.
+/// A ring for each worker on each CPU, and in it the captured packets. The loader sets how many there
+/// are, and how long each is.
 #[map]
 static RINGS: Array<RingControl> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
@@ -35,10 +36,10 @@ static RINGS: Array<RingControl> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static DOORBELL: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// The ring of a CPU.
+/// The ring of a CPU for a worker.
 #[inline(always)]
-pub(crate) fn ring(cpu: u32) -> Option<*mut RingControl> {
-    RINGS.get_ptr_mut(cpu)
+pub(crate) fn ring(cpu: u32, worker: u32) -> Option<*mut RingControl> {
+    RINGS.get_ptr_mut(cpu * workers() + worker)
 }
 
 /// This CPU's counters of a hook; every hook has some.
@@ -73,6 +74,11 @@ pub(crate) fn largest_copy() -> u32 {
 #[inline(always)]
 pub(crate) fn ring_mask() -> u32 {
     setting!(ring_mask)
+}
+
+#[inline(always)]
+pub(crate) fn workers() -> u32 {
+    setting!(workers)
 }
 
 #[inline(always)]

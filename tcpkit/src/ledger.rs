@@ -1,5 +1,7 @@
 //! Everything seen, skipped, lost or not understood, in counts that add up.
 
+mod sum;
+
 use std::fmt;
 
 use tcpkit_common::Counters;

@@ -26,3 +26,4 @@ pub mod sink;
 pub mod stdout;
 pub mod transaction;
 pub mod walltime;
+pub mod workers;

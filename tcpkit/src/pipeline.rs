@@ -2,7 +2,10 @@
 
 use std::{
     ops::ControlFlow,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
 /// What other threads ask of the loop.
 #[derive(Debug, Default)]
 pub struct Control {
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     report: AtomicBool,
 }
 
@@ -31,6 +34,12 @@ impl Control {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The same for a worker: it is stopped with the others, and reports to nobody.
+    #[must_use]
+    pub fn of_worker(&self) -> Self {
+        Self { stop: Arc::clone(&self.stop), report: AtomicBool::new(false) }
     }
 
     /// Asks the loop to report its ledger.
@@ -70,12 +79,30 @@ pub struct Pipeline<'a, H> {
     now_ns: u64,
     flushed_ns: u64,
     told_ns: u64,
+    /// Where others find what was counted.
+    published: Option<Arc<Mutex<Ledger>>>,
 }
 
 impl<'a, H: Hints> Pipeline<'a, H> {
     /// Joins the three.
     pub fn new(source: &'a mut dyn Source, engine: Option<Engine<H>>, output: Output) -> Self {
-        Self { source, engine, output, packets: 0, now_ns: 0, flushed_ns: 0, told_ns: 0 }
+        Self {
+            source,
+            engine,
+            output,
+            packets: 0,
+            now_ns: 0,
+            flushed_ns: 0,
+            told_ns: 0,
+            published: None,
+        }
+    }
+
+    /// Writes what was counted to `ledger`, whenever lines are flushed.
+    #[must_use]
+    pub fn publish(mut self, ledger: Arc<Mutex<Ledger>>) -> Self {
+        self.published = Some(ledger);
+        self
     }
 
     /// Runs until the source ends, `control` says stop, or the output is done. `on_report` gets the
@@ -192,6 +219,11 @@ impl<'a, H: Hints> Pipeline<'a, H> {
             self.told_ns = self.now_ns;
             let ledger = self.ledger().running();
             self.output.tell(&ledger);
+        }
+        // Before the lines can be seen: whoever has seen them will find them counted.
+        if let Some(published) = &self.published {
+            let ledger = self.ledger().running();
+            *published.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
         }
         self.output.flush();
     }

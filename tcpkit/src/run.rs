@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, IsTerminal, Write},
+    num::NonZero,
     ops::ControlFlow,
     path::Path,
     sync::Arc,
@@ -19,8 +20,9 @@ use tokio::{
 
 use crate::{
     capture::{
-        AttachMode, CaptureError, IngressHook, LinkType, LiveConfig, LiveSource, OfflineSource,
-        PacketSocketSource, Progress, Screen, Source, interfaces, listening::ListeningPorts,
+        AttachMode, CaptureError, IngressHook, LinkType, LiveConfig, LiveSource, LiveWorker,
+        OfflineSource, PacketSocketSource, Progress, Screen, Source, interfaces,
+        listening::ListeningPorts,
     },
     cli::{Backend, Cli},
     engine::Engine,
@@ -32,11 +34,12 @@ use crate::{
     pipeline::{Control, Pipeline, PipelineError},
     protocol::{DecodeOptions, Protocol},
     sink::{
-        SinkError,
+        SinkError, SinkKind,
         file::{FileLink, FileSink, FileSinkConfig},
         packets::PacketLines,
     },
     stdout::Stdout,
+    workers::Workers,
 };
 
 /// How long the last lines may take to be written once a signal asked for the end.
@@ -163,7 +166,8 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Result<()> {
-    let Opened { mut source, link, several, follows_host, stdout, does } = open(cli, &filter)?;
+    let Opened { mut source, workers, link, several, follows_host, stdout, does } =
+        open(cli, &filter)?;
     let packets = &cli.packets;
     let mut output = Output::new(cli.count());
     if let Some(path) = packets.write() {
@@ -178,15 +182,20 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
             names: source.interface_names(),
         })?));
     }
-    let engine = if let Some(protocol) = cli.protocol() {
-        let kind = cli.sink()?;
-        let colour = cli.colour(io::stdout().is_terminal());
-        output =
-            output.with_transactions((kind.make)(Box::new(stdout), colour), cli.threshold_ns());
-        let options = DecodeOptions { max_text: cli.max_text(), fields: kind.shows_fields };
-        let listening = follows_host.then(ListeningPorts::new);
-        let hints = RunHints { filter, protocol, listening };
-        Some(Engine::new(protocol, cli.limits(), options, hints))
+    let decoding = match cli.protocol() {
+        Some(protocol) => Some(Decoding {
+            cli,
+            protocol,
+            kind: cli.sink()?,
+            filter,
+            follows_host,
+            workers: workers.len().saturating_add(1),
+        }),
+        None => None,
+    };
+    let engine = if let Some(decoding) = &decoding {
+        output = decoding.output(output, stdout);
+        Some(decoding.engine())
     } else {
         if packets.prints() {
             let options = packets.lines(several);
@@ -199,8 +208,26 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
         output = output.each_once();
     }
     say(&format!("tcpkit: {does}"));
-    let pipeline = Pipeline::new(source.as_mut(), engine, output);
-    let (ledger, result) = pipeline.run(control, report);
+    let make = || {
+        let output = Output::new(cli.count());
+        match &decoding {
+            Some(it) => (Some(it.engine()), it.output(output, Stdout::default())),
+            None => (None, output),
+        }
+    };
+    let (ledger, result) = thread::scope(|scope| {
+        let workers = Workers::start(scope, workers, control, &make)?;
+        let pipeline = Pipeline::new(source.as_mut(), engine, output);
+        let (mut ledger, result) = pipeline.run(control, |ledger| {
+            let mut sum = ledger.clone();
+            workers.add_to(&mut sum);
+            report(&sum);
+        });
+        // The others end when this one is gone, however it ended.
+        drop(source);
+        let result = workers.join(&mut ledger, result);
+        io::Result::Ok((ledger, result))
+    })?;
     match result {
         // Whoever closed the output has seen enough.
         Err(PipelineError::Sink(SinkError::Closed)) => return Ok(()),
@@ -218,9 +245,42 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
     }
 }
 
+/// How packets become transactions, and where those go; for each worker anew.
+struct Decoding<'a> {
+    cli: &'a Cli,
+    protocol: &'static Protocol,
+    kind: &'static SinkKind,
+    filter: CaptureFilter,
+    follows_host: bool,
+    workers: usize,
+}
+
+impl Decoding<'_> {
+    fn engine(&self) -> Engine<RunHints> {
+        let options =
+            DecodeOptions { max_text: self.cli.max_text(), fields: self.kind.shows_fields };
+        let mut limits = self.cli.limits();
+        limits.max_flows = limits.max_flows.div_ceil(self.workers);
+        let hints = RunHints {
+            filter: self.filter.clone(),
+            protocol: self.protocol,
+            listening: self.follows_host.then(ListeningPorts::new),
+        };
+        Engine::new(self.protocol, limits, options, hints)
+    }
+
+    fn output(&self, output: Output, stdout: Stdout) -> Output {
+        let colour = self.cli.colour(io::stdout().is_terminal());
+        let sink = (self.kind.make)(Box::new(stdout), colour);
+        output.with_transactions(sink, self.cli.threshold_ns())
+    }
+}
+
 /// A source that is ready to be read.
 struct Opened {
     source: Box<dyn Source>,
+    /// Those of the other workers.
+    workers: Vec<LiveWorker>,
     /// What packets begin with in a file of them.
     link: FileLink,
     /// Whether packets come from several interfaces.
@@ -240,6 +300,7 @@ fn open(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<Opened> {
     let config = LiveConfig {
         interfaces: cli.source.interfaces().to_vec(),
         ring_bytes: cli.source.buffer_bytes(),
+        workers: cli.workers(thread::available_parallelism().map_or(1, NonZero::get)),
         snaplen: cli.snaplen(),
         filter,
         debug: cli.verbosity() >= 3,
@@ -279,9 +340,10 @@ fn for_both(first: &CaptureError, second: CaptureError) -> anyhow::Error {
 }
 
 fn open_ebpf(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
-    let source = LiveSource::open(config)?;
+    let mut source = LiveSource::open(config)?;
+    let workers = source.take_workers();
     let (link, several, names) = (source.link(), source.is_several(), source.interfaces());
-    Ok(live(Box::new(source), link, several, &names))
+    Ok(Opened { workers, ..live(Box::new(source), link, several, &names) })
 }
 
 fn open_sockets(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
@@ -293,6 +355,7 @@ fn open_sockets(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
 fn live(source: Box<dyn Source>, link: Option<LinkType>, several: bool, names: &str) -> Opened {
     Opened {
         source,
+        workers: Vec::new(),
         link: link.map_or(FileLink::Cooked, FileLink::Same),
         several,
         follows_host: true,
@@ -308,6 +371,7 @@ fn open_file(file: &Path, filter: &CaptureFilter) -> anyhow::Result<Opened> {
     let stdout = if on_screen { Stdout::beside(screen) } else { Stdout::default() };
     Ok(Opened {
         source: Box::new(source),
+        workers: Vec::new(),
         link: FileLink::First,
         several: false,
         follows_host: false,

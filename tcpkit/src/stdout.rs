@@ -1,8 +1,10 @@
 //! Standard output without the line buffer of [`io::Stdout`], which would write each line apart.
+//! Several threads may write to it: what one writes with [`Write::write_all`] stays together.
 
 use std::{
     io::{self, Write},
     os::fd::AsFd,
+    sync::{Mutex, PoisonError},
 };
 
 use nix::{
@@ -32,6 +34,20 @@ impl Write for Stdout {
             Some(screen) => screen.print(|| write(bytes)),
             None => write(bytes),
         }
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        while !bytes.is_empty() {
+            match self.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => bytes = bytes.get(len..).unwrap_or(&[]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -97,7 +97,8 @@ impl Record {
 pub struct Kernel {
     /// The programs.
     pub programs: Programs,
-    ring: RingReader,
+    /// One for each worker.
+    readers: Vec<RingReader>,
     map: MapData,
     layout: RingLayout,
 }
@@ -112,7 +113,13 @@ impl Kernel {
     /// Loads them for test runs.
     #[must_use]
     pub fn with_ring(filter: &str, snaplen: u32, ring_bytes: u32) -> Self {
-        let mut kernel = Self::for_interfaces(filter, snaplen, ring_bytes);
+        Self::with_workers(filter, snaplen, ring_bytes, 1)
+    }
+
+    /// The same, for several workers.
+    #[must_use]
+    pub fn with_workers(filter: &str, snaplen: u32, ring_bytes: u32, workers: u32) -> Self {
+        let mut kernel = Self::load(filter, snaplen, ring_bytes, workers);
         // Test runs happen on the loopback; to read the counters of all hooks takes longer.
         for direction in [DIRECTION_INGRESS, DIRECTION_EGRESS] {
             kernel.programs.watch_slot(counter_slot(LOOPBACK, direction));
@@ -123,8 +130,12 @@ impl Kernel {
     /// Loads them to be attached; every hook is counted.
     #[must_use]
     pub fn for_interfaces(filter: &str, snaplen: u32, ring_bytes: u32) -> Self {
+        Self::load(filter, snaplen, ring_bytes, 1)
+    }
+
+    fn load(filter: &str, snaplen: u32, ring_bytes: u32, workers: u32) -> Self {
         let filter = CaptureFilter::parse(&[filter.to_owned()]).unwrap();
-        let rings = RingLayout::new(ring_bytes.into(), present_cpus(), 1, snaplen);
+        let rings = RingLayout::new(ring_bytes.into(), present_cpus(), workers, snaplen);
         let mut programs = Programs::open(&ProgramsConfig {
             rings,
             wakeup_bytes: ring_bytes / 16,
@@ -135,8 +146,9 @@ impl Kernel {
         let map = programs.take_rings().unwrap();
         let memory = RingMemory::new(map.fd().as_fd(), rings).unwrap();
         memory.open();
-        let ring = RingReader::new(&Arc::new(memory), 0);
-        Self { programs, ring, map, layout: rings }
+        let memory = Arc::new(memory);
+        let readers = (0..workers).map(|worker| RingReader::new(&memory, worker)).collect();
+        Self { programs, readers, map, layout: rings }
     }
 
     /// Runs a program on one frame; `None` when the kernel runs no tests on such.
@@ -174,13 +186,21 @@ impl Kernel {
 
     /// The records that wait.
     pub fn records(&mut self) -> Vec<Record> {
-        let mut records = Vec::new();
-        let drained = self.ring.drain(usize::MAX, |record| {
-            records.push(Record::read(record));
-            ControlFlow::Continue(())
-        });
-        assert_eq!(drained.unwrap(), Drained::Empty);
-        records
+        self.records_by_worker().into_iter().flatten().collect()
+    }
+
+    /// The same, for each worker.
+    pub fn records_by_worker(&mut self) -> Vec<Vec<Record>> {
+        let read = |reader: &mut RingReader| {
+            let mut records = Vec::new();
+            let drained = reader.drain(usize::MAX, |record| {
+                records.push(Record::read(record));
+                ControlFlow::Continue(())
+            });
+            assert_eq!(drained.unwrap(), Drained::Empty);
+            records
+        };
+        self.readers.iter_mut().map(read).collect()
     }
 
     /// Changes the control of all CPUs' rings.

@@ -302,8 +302,8 @@ fn the_snaplen_cuts_payload_and_never_headers() {
 fn the_verifier_takes_the_programs_with_every_setting() {
     let frame = ethernet(IPV4, &ipv4(TCP, Ipv4Extra::default(), &tcp(6379, 2, &[], b"+OK\r\n")));
     for snaplen in [0, 1, 2, 3, 7, 10, 41, 128, 255, 256, 1399, 4096, 16_384, 65_535, 200_001] {
-        for filter in ["", "tcp port 6379"] {
-            let mut kernel = Kernel::new(filter, snaplen);
+        for (filter, workers) in [("", 1), ("tcp port 6379", 1), ("tcp port 6379", 3)] {
+            let mut kernel = Kernel::with_workers(filter, snaplen, 1 << 20, workers);
             for at in [Ingress, Egress, Xdp] {
                 let (ethernet, raw_ip) = (LinkType::Ethernet, LinkType::RawIp);
                 let loaded = [(ethernet, &frame[..]), (raw_ip, &frame[14..])]
@@ -450,4 +450,61 @@ fn a_ring_that_is_not_free_is_left_alone() {
         ..Counters::default()
     };
     assert_eq!(kernel.counters(), expect);
+}
+
+/// The worker that a frame's record went to.
+#[track_caller]
+fn worker_of(kernel: &mut Kernel, link: LinkType, at: Entry, frame: &[u8]) -> usize {
+    let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+    assert!(kernel.test(link, at, options).is_some());
+    let records = kernel.records_by_worker();
+    assert_eq!(records.iter().map(Vec::len).sum::<usize>(), 1);
+    records.iter().position(|records| !records.is_empty()).unwrap()
+}
+
+/// An IPv4 or IPv6 packet between two ends, each a last byte of an address and a port.
+fn between(is_v4: bool, source: (u8, u16), destination: (u8, u16)) -> (u16, Vec<u8>) {
+    let segment = tcp(source.1, destination.1, OPTIONS, b"PING\r\n");
+    let (ethertype, mut packet, addresses, len) = if is_v4 {
+        (IPV4, ipv4(TCP, Ipv4Extra { options: OPTIONS, ..Ipv4Extra::default() }, &segment), 12, 4)
+    } else {
+        (IPV6, ipv6(0, &extension(TCP, 2, &segment)), 8, 16)
+    };
+    packet[addresses + len - 1] = source.0;
+    packet[addresses + 2 * len - 1] = destination.0;
+    (ethertype, packet)
+}
+
+#[test]
+fn both_directions_of_a_connection_have_one_worker() {
+    const WORKERS: usize = 3;
+    let mut kernel = Kernel::with_workers("", u32::MAX, 1 << 20, WORKERS as u32);
+    let mut had = [0; WORKERS];
+    for client in 0..60_u16 {
+        for is_v4 in [true, false] {
+            let ends = ((client as u8, 40_000 + 7 * client), (200, 6379));
+            let mut workers = Vec::new();
+            for (source, destination) in [ends, (ends.1, ends.0)] {
+                let (ethertype, packet) = between(is_v4, source, destination);
+                let plain = ethernet(ethertype, &packet);
+                let tagged = ethernet(VLAN, &vlan(7, ethertype, &packet));
+                for at in [Ingress, Egress, Xdp] {
+                    for (link, frame) in [
+                        (LinkType::Ethernet, &plain),
+                        (LinkType::Ethernet, &tagged),
+                        (LinkType::RawIp, &packet),
+                    ] {
+                        workers.push(worker_of(&mut kernel, link, at, frame));
+                    }
+                }
+            }
+            workers.dedup();
+            let [worker] = workers[..] else { panic!("{client}, {is_v4}: {workers:?}") };
+            had[worker] += 1;
+        }
+    }
+    // 40 each, if it were even.
+    assert!(had.iter().all(|&count| count > 20), "{had:?}");
+    let arp = ethernet(0x0806, &[0; 28]);
+    assert_eq!(worker_of(&mut kernel, LinkType::Ethernet, Ingress, &arp), 0);
 }

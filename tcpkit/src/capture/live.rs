@@ -19,21 +19,15 @@ use super::{
     AttachMode, CaptureError, Directions, Frame, IngressHook, InterfaceCounters, InterfaceNames,
     LinkType, Progress, Source, WallClock,
     attach::Attacher,
+    early::Latecomers,
     interfaces::{ANY, Selection},
     monotonic_ns,
     programs::{Programs, ProgramsConfig},
-    record,
-    ring::{Drained, RingLayout, RingMemory, RingReader, present_cpus},
+    ring::{Drained, RingLayout, RingMemory, present_cpus},
     watched::Watched,
+    worker::{LiveWorker, POLL_MS, Reading, Team},
 };
 use crate::filter::CaptureFilter;
-
-/// How long frames wait in the ring at most, in ms, while fewer than the watermark wait.
-const POLL_MS: u16 = 10;
-
-/// The most bytes that one call of [`Source::read`] hands over, so that the caller looks at its
-/// clock and its signals under any load.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// How often interfaces that come and go are looked after, in ns: a container's first packets come
 /// later than that.
@@ -54,6 +48,8 @@ pub struct LiveConfig<'a> {
     pub interfaces: Vec<String>,
     /// The size of all rings together, in bytes; each is rounded up to a power of two.
     pub ring_bytes: u64,
+    /// Among how many workers connections are divided; see [`LiveSource::take_workers`].
+    pub workers: u32,
     /// The most payload bytes of a packet that are captured; `u32::MAX` for all.
     pub snaplen: u32,
     /// Which packets are captured.
@@ -77,6 +73,7 @@ impl<'a> LiveConfig<'a> {
         Self {
             interfaces: interfaces.iter().map(|&name| name.to_owned()).collect(),
             ring_bytes: 16 << 20,
+            workers: 1,
             snaplen: u32::MAX,
             filter,
             debug: false,
@@ -98,7 +95,10 @@ pub struct LiveSource {
     doorbell: RingBuf<MapData>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     memory: Arc<RingMemory>,
-    ring: RingReader,
+    reading: Reading,
+    latecomers: Arc<Latecomers>,
+    workers: u32,
+    team: Arc<Team>,
     epoll: Epoll,
     clock: WallClock,
     /// When the interfaces were looked after last, in ns on the monotonic clock.
@@ -106,10 +106,6 @@ pub struct LiveSource {
     drained: bool,
     /// When the programs were taken off, in ns on the monotonic clock.
     unloaded_ns: Option<u64>,
-    /// Frames of interfaces that came lately, from before all programs were on them.
-    outside: u64,
-    records: u64,
-    rejected: u64,
 }
 
 impl LiveSource {
@@ -122,7 +118,8 @@ impl LiveSource {
     pub fn open(config: &LiveConfig<'_>) -> Result<Self, CaptureError> {
         config.filter.for_kernel()?;
         let selection = Selection::new(&config.interfaces)?;
-        let layout = RingLayout::new(config.ring_bytes, present_cpus(), 1, config.snaplen);
+        let layout =
+            RingLayout::new(config.ring_bytes, present_cpus(), config.workers, config.snaplen);
         let mut programs = Programs::open(&ProgramsConfig {
             rings: layout,
             wakeup_bytes: MAX_WATERMARK.min(layout.len / WATERMARK_SHARE),
@@ -133,13 +130,15 @@ impl LiveSource {
         let doorbell = programs.take_doorbell()?;
         let memory = RingMemory::new(rings.fd().as_fd(), layout).map_err(CaptureError::Ring)?;
         let memory = Arc::new(memory);
-        let ring = RingReader::new(&memory, 0);
+        let latecomers = Arc::default();
         let logger = if config.debug { open_logger(&mut programs) } else { None };
         let attacher = Attacher::new(config.attach, config.hook, config.directions)?;
         let promiscuous = config.promiscuous && !selection.is_any();
         let attacher = attacher.promiscuous(promiscuous);
-        let watched = Watched::open(selection, attacher, config.filter, &mut programs)?;
+        let watched =
+            Watched::open(selection, attacher, config.filter, &mut programs, &latecomers)?;
         let epoll = watch(doorbell.as_fd(), watched.monitor().as_fd());
+        let reading = Reading::new(&memory, 0, &latecomers);
         // While the programs were attached, only some of the directions were seen.
         memory.open();
         Ok(Self {
@@ -149,15 +148,15 @@ impl LiveSource {
             doorbell,
             memory,
             logger,
-            ring,
+            reading,
+            latecomers,
+            workers: layout.workers,
+            team: Arc::default(),
             epoll: epoll.map_err(CaptureError::Ring)?,
             clock: WallClock::new(),
             followed_ns: monotonic_ns(),
             drained: false,
             unloaded_ns: None,
-            outside: 0,
-            records: 0,
-            rejected: 0,
         })
     }
 
@@ -167,6 +166,18 @@ impl LiveSource {
         let names: Vec<_> = self.watched.interfaces().map(|it| it.name.as_str()).collect();
         let names = names.join(", ");
         if self.watched.is_any() { format!("{ANY}: {names}") } else { names }
+    }
+
+    /// The sources of the workers but the first, whose source this is; only once. Each has to be read,
+    /// on a thread of its own, until it ends, which is after this one was stopped and read to its end.
+    #[must_use]
+    pub fn take_workers(&mut self) -> Vec<LiveWorker> {
+        let workers = 1..std::mem::replace(&mut self.workers, 1);
+        let worker = |number| {
+            let reading = Reading::new(&self.memory, number, &self.latecomers);
+            LiveWorker::new(number, reading, &self.team, self.watched.names().clone())
+        };
+        workers.map(worker).collect()
     }
 
     /// What their packets begin with: one kind, if it is the same for all that can be watched.
@@ -185,7 +196,7 @@ impl LiveSource {
     fn is_finished(&self, now_ns: u64) -> Result<bool, CaptureError> {
         let Some(unloaded_ns) = self.unloaded_ns else { return Ok(false) };
         // A program may still have been running on another CPU when it was taken off.
-        Ok(self.records >= self.programs.counters()?.captured
+        Ok(self.reading.records + self.team.read() >= self.programs.counters()?.captured
             || now_ns.saturating_sub(unloaded_ns) >= LINGER_NS)
     }
 
@@ -204,14 +215,25 @@ impl LiveSource {
         match self.epoll.wait(&mut events, POLL_MS) {
             Ok(0) => Ok(()),
             Ok(_) => {
-                // What the doorbell says is only that it rang.
-                while self.doorbell.next().is_some() {}
+                while let Some(called) = self.doorbell.next() {
+                    match called.first_chunk().map(|&number| u32::from_ne_bytes(number)) {
+                        Some(0) | None => {}
+                        Some(worker) => self.team.wake(worker),
+                    }
+                }
                 Ok(())
             }
             // A signal: the caller will want to look at it.
             Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(CaptureError::Ring(error.into())),
         }
+    }
+}
+
+impl Drop for LiveSource {
+    /// Nobody waits for records that nobody will capture.
+    fn drop(&mut self) {
+        self.team.finish();
     }
 }
 
@@ -229,31 +251,14 @@ impl Source for LiveSource {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
-        let (records, rejected) = (&mut self.records, &mut self.rejected);
-        let (outside, watched) = (&mut self.outside, &self.watched);
-        let drained = self.ring.drain(BATCH_BYTES, |record| {
-            *records += 1;
-            match record::parse(record) {
-                Some(frame) if !watched.is_early(frame.ifindex, frame.time_ns) => on_frame(frame),
-                Some(_) => {
-                    *outside += 1;
-                    ControlFlow::Continue(())
-                }
-                None => {
-                    *rejected += 1;
-                    ControlFlow::Continue(())
-                }
-            }
-        })?;
+        let drained = self.reading.drain(on_frame)?;
         let now_ns = monotonic_ns();
         self.clock.refresh(now_ns);
         self.drained = drained == Drained::Empty;
-        if self.drained {
-            self.watched.all_read();
-        }
         Ok(if !self.drained {
             Progress::Busy
         } else if self.is_finished(now_ns)? {
+            self.team.finish();
             Progress::Eof
         } else {
             Progress::Idle { now_ns }
@@ -270,11 +275,11 @@ impl Source for LiveSource {
 
     /// Always 0 unless there is a bug; the kernel counted them as captured.
     fn bad_records(&self) -> u64 {
-        self.rejected
+        self.reading.rejected
     }
 
     fn outside(&self) -> u64 {
-        self.outside
+        self.reading.outside
     }
 
     fn interface_names(&self) -> InterfaceNames {

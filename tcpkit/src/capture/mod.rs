@@ -3,6 +3,7 @@
 mod attach;
 mod bar;
 mod clock;
+mod early;
 mod error;
 mod file_error;
 mod frame;
@@ -22,6 +23,7 @@ mod promiscuous;
 mod record;
 pub mod ring;
 mod watched;
+mod worker;
 
 use std::ops::ControlFlow;
 
@@ -38,6 +40,7 @@ pub use self::{
     names::InterfaceNames,
     offline::OfflineSource,
     packet_socket::PacketSocketSource,
+    worker::LiveWorker,
 };
 
 /// How a call to [`Source::read`] ended.

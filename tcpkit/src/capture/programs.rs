@@ -72,6 +72,7 @@ impl Programs {
             snaplen: config.rings.snaplen,
             largest_copy: largest_copy(config.rings.snaplen),
             ring_mask: config.rings.len.saturating_sub(1),
+            workers: config.rings.workers,
             wakeup_bytes: config.wakeup_bytes,
             debug: u32::from(config.debug),
         };

@@ -1,12 +1,16 @@
 //! The interfaces that are watched: attached to as they come, let go of as they leave.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tcpkit_common::{DIRECTION_EGRESS, DIRECTION_INGRESS, counter_slot};
 
 use super::{
     CaptureError, HookDirection, InterfaceCounters, InterfaceNames, LinkType,
     attach::{Attacher, Attachment},
+    early::Latecomers,
     interfaces::{Interface, Selection},
     monitor::LinkMonitor,
     monotonic_ns,
@@ -44,8 +48,8 @@ pub(super) struct Watched {
     /// Those that took no programs. They are not tried again under that name.
     refused: BTreeSet<(u32, String)>,
     counted: BTreeMap<u32, Counted>,
-    /// Interfaces that came lately, and from when on their packets are seen whole, in ns.
-    warming: Vec<(u32, u64)>,
+    /// Interfaces that came after the start.
+    latecomers: Arc<Latecomers>,
     no_raw_ip: Option<FilterError>,
 }
 
@@ -56,6 +60,7 @@ impl Watched {
         attacher: Attacher,
         filter: &CaptureFilter,
         programs: &mut Programs,
+        latecomers: &Arc<Latecomers>,
     ) -> Result<Self, CaptureError> {
         let mut watched = Self {
             selection,
@@ -65,7 +70,7 @@ impl Watched {
             ones: Vec::new(),
             refused: BTreeSet::new(),
             counted: BTreeMap::new(),
-            warming: Vec::new(),
+            latecomers: Arc::clone(latecomers),
             no_raw_ip: filter.no_raw_ip().cloned(),
         };
         if watched.selection.is_any() {
@@ -101,8 +106,6 @@ impl Watched {
             None if watched.ones.is_empty() => return Err(CaptureError::NoInterface),
             None => {}
         }
-        // Nothing was read yet: the caller leaves out what came before all were attached.
-        watched.warming.clear();
         Ok(watched)
     }
 
@@ -196,38 +199,25 @@ impl Watched {
         }
         self.names.insert(interface.index, &interface.name);
         // Until all is attached, what is captured is not handed over, but it is counted.
-        self.warming.push((interface.index, u64::MAX));
+        self.latecomers.begin(interface.index);
         for direction in self.attacher.directions(&interface) {
             programs.watch_slot(counter_slot(interface.index, side(direction)));
         }
-        let attachment = match self.attacher.attach(programs, &interface, link) {
+        let attached = self.attacher.attach(programs, &interface, link);
+        self.latecomers.end(interface.index, monotonic_ns());
+        let attachment = match attached {
             Ok(attachment) => attachment,
             Err(error) => {
                 self.refused.insert((interface.index, interface.name));
                 return Err(error);
             }
         };
-        let now_ns = monotonic_ns();
-        self.warming.retain(|&(index, _)| index != interface.index);
-        self.warming.push((interface.index, now_ns));
         for direction in attachment.directions() {
             let slot = counter_slot(interface.index, side(direction));
             count(&mut self.counted, slot, &interface, direction);
         }
         self.ones.push(One { interface, attachment });
         Ok(())
-    }
-
-    /// Whether a packet was captured while only some of its interface's hooks were attached: then
-    /// what it belongs to would look as if packets were lost.
-    #[inline]
-    pub(super) fn is_early(&self, ifindex: u32, time_ns: u64) -> bool {
-        self.warming.iter().any(|&(index, since_ns)| index == ifindex && time_ns < since_ns)
-    }
-
-    /// Everything up to now was read: no early packet can come any more.
-    pub(super) fn all_read(&mut self) {
-        self.warming.clear();
     }
 
     /// What was counted for each interface and hook, those that are gone included.

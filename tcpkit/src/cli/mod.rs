@@ -22,6 +22,12 @@ use crate::{
 /// What `-p` takes beside protocols: packets as they are.
 const RAW: &str = "raw";
 
+/// Without `--workers` each so many CPUs have one, which is a small part of what one can do
+/// (docs/performance.md); more only cost more memory and, for each packet, looking for its connection in
+/// the kernel.
+const CPUS_PER_WORKER: usize = 8;
+const MOST_WORKERS: u32 = 4;
+
 /// Request latencies read from the wire.
 ///
 /// Captures in the kernel what EXPRESSION selects, pairs each response with its request and prints
@@ -133,8 +139,34 @@ impl Cli {
         cli
     }
 
+    /// Why one worker has to read everything, if there is a reason.
+    fn single_worker(&self) -> Option<&'static str> {
+        let reasons = [
+            (self.protocol().is_none(), "without -p, packets are put out in their order"),
+            (self.packets.write().is_some(), "with -w, packets are written in their order"),
+            (self.count.is_some(), "with -c, one has to count"),
+            (self.source.read().is_some(), "a file is read by one"),
+            (self.source.backend() == Backend::Packet, "packet sockets are read by one"),
+        ];
+        reasons.iter().find_map(|(holds, why)| holds.then_some(*why))
+    }
+
+    /// How many workers read packets of `cpus` CPUs.
+    #[must_use]
+    pub fn workers(&self, cpus: usize) -> u32 {
+        match self.single_worker() {
+            Some(_) => 1,
+            None => self.source.workers().unwrap_or_else(|| {
+                u32::try_from(cpus / CPUS_PER_WORKER).unwrap_or(1).clamp(1, MOST_WORKERS)
+            }),
+        }
+    }
+
     /// What clap cannot check: options that contradict each other.
     fn check(&self) -> Result<(), String> {
+        if let (Some(2..), Some(why)) = (self.source.workers(), self.single_worker()) {
+            return Err(format!("there can be one of --workers only: {why}"));
+        }
         let to_stdout = self.packets.write().is_some_and(|file| file.as_os_str() == "-");
         if let Some(protocol) = self.protocol() {
             let name = protocol.name;

@@ -50,6 +50,11 @@ pub struct SourceArgs {
           value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     buffer_size: Option<u32>,
 
+    /// How many threads read packets, each those of its own connections. Without it one does for each
+    /// eight CPUs, at most four; one always with -w, -c, without -p, and from files and packet sockets.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: Option<u32>,
+
     /// How to capture.
     #[arg(long, value_name = "WAY", default_value = "auto")]
     backend: Backend,
@@ -137,6 +142,12 @@ impl SourceArgs {
     #[must_use]
     pub fn buffer_bytes(&self) -> u64 {
         self.buffer_size.map_or_else(default_buffer_bytes, |kib| u64::from(kib) * 1024)
+    }
+
+    /// How many workers were asked for.
+    #[must_use]
+    pub fn workers(&self) -> Option<u32> {
+        self.workers
     }
 
     /// Whether named interfaces receive what is for others.
