@@ -1,3 +1,5 @@
+//! The reading end of the rings, beside a writer that does what the kernel programs do.
+
 use std::{
     fs::File,
     os::fd::{AsFd, OwnedFd},
