@@ -30,7 +30,7 @@ const SWEEP_PART: usize = 256;
 #[derive(Default)]
 struct State {
     role: Option<Role>,
-    conversation: Option<Box<Conversation>>,
+    conversation: Option<Conversation>,
     ended: bool,
     /// Whether the flow is on the engine's list of those that wait for time to pass.
     listed: bool,
@@ -266,7 +266,7 @@ impl<H: Hints> Shared<H> {
             _ => self.ledger.flows.from_handshake += 1,
         }
         flow.state.role = Some(Role { client, certainty: Certainty::Handshake });
-        flow.state.conversation = Some(Box::new(Conversation::from_handshake(self.protocol)));
+        flow.state.conversation = Some(Conversation::from_handshake(self.protocol));
     }
 
     fn on_event(
@@ -303,7 +303,7 @@ impl<H: Hints> Shared<H> {
         state.strays = 0;
         if let (Some(role), Some(mut talk)) = (state.role, state.conversation.take()) {
             talk.abandon(&mut self.context(key, role, emit));
-            state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
+            state.conversation = Some(Conversation::midstream(self.protocol));
         }
     }
 
@@ -337,14 +337,14 @@ impl<H: Hints> Shared<H> {
                 }
                 let role = Role { client, ..role };
                 state.role = Some(role);
-                state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
+                state.conversation = Some(Conversation::midstream(self.protocol));
                 role
             }
             None => {
                 let role = role::infer(key, self.evidence(side, event), &self.hints);
                 state.role = Some(role);
                 self.ledger.flows.midstream += 1;
-                state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
+                state.conversation = Some(Conversation::midstream(self.protocol));
                 role
             }
         }
@@ -362,13 +362,14 @@ impl<H: Hints> Shared<H> {
 
     fn context<'a, 'e>(
         &'a mut self,
-        key: &FlowKey,
+        key: &'a FlowKey,
         role: Role,
         emit: &'a mut Emit<'e>,
     ) -> Context<'a, 'e> {
         let ends =
             Ends { client: key.endpoint(role.client), server: key.endpoint(role.client.peer()) };
         Context {
+            protocol: self.protocol,
             ends,
             wall_offset_ns: self.wall_offset_ns,
             scratch: &mut self.scratch,

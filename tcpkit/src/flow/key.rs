@@ -47,22 +47,18 @@ impl FlowKey {
 
     /// The end on one side.
     #[must_use]
-    pub fn endpoint(&self, side: Side) -> Endpoint {
+    pub fn endpoint(&self, side: Side) -> &Endpoint {
         match side {
-            Side::Low => self.low,
-            Side::High => self.high,
+            Side::Low => &self.low,
+            Side::High => &self.high,
         }
     }
 }
 
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let (a, b) = self.low.words();
-        let (c, d) = self.high.words();
-        state.write_u64(a);
-        state.write_u64(b);
-        state.write_u64(c);
-        state.write_u64(d);
+        state.write_u128(self.low.number());
+        state.write_u128(self.high.number());
         state.write_u32(u32::from(self.low.port()) << 16 | u32::from(self.high.port()));
     }
 }
@@ -79,7 +75,7 @@ mod tests {
         let (back, answered_by) = FlowKey::of(&Addresses { source: server, destination: client });
         assert_eq!(there, back);
         assert_eq!(sent_by, answered_by.peer());
-        assert_eq!(there.endpoint(sent_by), client);
-        assert_eq!(there.endpoint(answered_by), server);
+        assert_eq!(*there.endpoint(sent_by), client);
+        assert_eq!(*there.endpoint(answered_by), server);
     }
 }

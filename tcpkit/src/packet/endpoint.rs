@@ -1,13 +1,14 @@
 //! An IP address and a port, in the one form that flow keys compare and hash.
 
 use std::{
+    cmp::Ordering,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 /// One end of a connection. IPv4 addresses are held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), so
 /// that every address is 16 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
     address: [u8; 16],
     port: u16,
@@ -50,11 +51,25 @@ impl Endpoint {
         (*prefix == MAPPED_PREFIX).then(|| Ipv4Addr::new(a, b, c, d))
     }
 
-    /// The address as two words, for hashing.
-    pub(crate) fn words(&self) -> (u64, u64) {
-        let whole = u128::from_ne_bytes(self.address);
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves are what is wanted")]
-        ((whole >> 64) as u64, whole as u64)
+    /// The address as one number.
+    #[inline]
+    pub(crate) fn number(&self) -> u128 {
+        u128::from_be_bytes(self.address)
+    }
+}
+
+/// By address, then by port; as numbers, which is two comparisons instead of a call for 16 bytes.
+impl Ord for Endpoint {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.number().cmp(&other.number()).then(self.port.cmp(&other.port))
+    }
+}
+
+impl PartialOrd for Endpoint {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     open::OpenQueue,
     pairing::Pairing,
     probation::Probation,
-    stream::{Loss, Span, Stream},
+    stream::{Loss, Reading, Span, Stream},
 };
 use crate::{
     flow::{Chunk, GapCause, StreamEvent, Turn, seq::Seq},
@@ -32,17 +32,19 @@ pub struct ConversationLimits {
 
 /// Who talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct Ends<'a> {
     /// Who asks.
-    pub client: Endpoint,
+    pub client: &'a Endpoint,
     /// Who answers.
-    pub server: Endpoint,
+    pub server: &'a Endpoint,
 }
 
 /// What a conversation works with but does not own.
 pub struct Context<'a, 'e> {
+    /// What is spoken.
+    pub protocol: &'static Protocol,
     /// Who talks.
-    pub ends: Ends,
+    pub ends: Ends<'a>,
     /// What to add to captured times to get ns since the Unix epoch.
     pub wall_offset_ns: i64,
     /// The decoders' working memory.
@@ -85,7 +87,6 @@ enum Sync {
 
 /// One connection's talk.
 pub struct Conversation {
-    protocol: &'static Protocol,
     decoder: Box<dyn Decoder>,
     request: Stream,
     response: Stream,
@@ -105,6 +106,9 @@ pub struct Conversation {
     wall_offset_ns: i64,
 }
 
+// A connection at rest is to cost little.
+const _: () = assert!(size_of::<Conversation>() <= 96);
+
 impl Conversation {
     /// A conversation that is seen from its beginning.
     #[must_use]
@@ -120,7 +124,6 @@ impl Conversation {
 
     fn new(protocol: &'static Protocol, sync: Sync, level: Quality) -> Self {
         Self {
-            protocol,
             decoder: (protocol.decoder)(),
             request: Stream::default(),
             response: Stream::default(),
@@ -218,14 +221,14 @@ impl Conversation {
         self.wall_offset_ns = self.wall_offset_ns.max(context.wall_offset_ns);
         let wall_offset_ns = self.wall_offset_ns;
         let Self { decoder, request, response, open, probation, sync, .. } = self;
-        let (protocol, level) = (self.protocol, self.level);
+        let level = self.level;
         let stream = match direction {
             Direction::Request => request,
             Direction::Response => response,
         };
-        let Context { ends, scratch, pool, counts, limits, emit, .. } = context;
+        let Context { protocol, ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
-        let mut on_message = |span: Span, message: &Message<'_>| {
+        let mut on_message = |span: &Span, message: &Message<'_>| {
             let mut pairing = Pairing {
                 protocol,
                 ends: *ends,
@@ -253,12 +256,10 @@ impl Conversation {
             }
             Ok(())
         };
-        let decoder = decoder.as_mut();
+        let mut reading = Reading { direction, decoder: decoder.as_mut(), scratch };
         let result = match input {
-            Input::Chunk(chunk) => stream.feed(direction, chunk, decoder, scratch, &mut on_message),
-            Input::Gap(len, cause) => {
-                stream.gap(direction, len, cause, decoder, scratch, &mut on_message)
-            }
+            Input::Chunk(chunk) => stream.feed(chunk, &mut reading, &mut on_message),
+            Input::Gap(len, cause) => stream.gap(len, cause, &mut reading, &mut on_message),
         };
         let Err(loss) = result else { return };
         let reason = match (lost, loss) {
@@ -324,7 +325,7 @@ impl Conversation {
     fn try_resync(&mut self, chunk: &Chunk<'_>, context: &mut Context<'_, '_>) -> bool {
         let may_begin = self.open.is_none()
             && chunk.turn != Turn::Running
-            && (self.protocol.probe)(chunk.bytes).may_be(Direction::Request);
+            && (context.protocol.probe)(chunk.bytes).may_be(Direction::Request);
         if !may_begin {
             return false;
         }
