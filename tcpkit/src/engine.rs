@@ -196,11 +196,16 @@ impl<H: Hints> Engine<H> {
     }
 
     /// Time is `now_ns` (on the clock of the frames): looks after what waits for time to pass.
+    #[inline]
     pub fn advance(&mut self, now_ns: u64, emit: &mut Emit<'_>) {
         self.now_ns = self.now_ns.max(now_ns);
-        if self.now_ns < self.next_tick_ns {
-            return;
+        if self.now_ns >= self.next_tick_ns {
+            self.tick(emit);
         }
+    }
+
+    #[inline(never)]
+    fn tick(&mut self, emit: &mut Emit<'_>) {
         self.next_tick_ns = self.now_ns.saturating_add(TICK_NS);
         let Self { flows, waiting, shared, now_ns, .. } = self;
         waiting.retain(|&id| {

@@ -1,6 +1,8 @@
 //! What a connection costs in memory, counted allocation by allocation: a bound that may not be
 //! passed unseen.
 
+#![expect(clippy::expect_used, reason = "a test that fails ends")]
+
 #[path = "../benches/traffic/mod.rs"]
 mod traffic;
 

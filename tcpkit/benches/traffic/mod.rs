@@ -1,5 +1,7 @@
 //! Frames of simulated connections to a Redis server, for measurements of the engine.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement that fails ends")]
+
 use etherparse::PacketBuilder;
 use tcpkit::capture::{Frame, HookDirection, LinkType};
 

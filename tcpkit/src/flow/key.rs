@@ -36,9 +36,10 @@ pub struct FlowKey {
 impl FlowKey {
     /// The key of a packet's flow, and which side sent the packet.
     #[must_use]
+    #[inline]
     pub fn of(addresses: &Addresses) -> (Self, Side) {
         let Addresses { source, destination } = *addresses;
-        if source <= destination {
+        if !destination.is_before(&source) {
             (Self { low: source, high: destination }, Side::Low)
         } else {
             (Self { low: destination, high: source }, Side::High)

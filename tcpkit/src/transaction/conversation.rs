@@ -228,19 +228,19 @@ impl Conversation {
         };
         let Context { protocol, ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
+        let mut pairing = Pairing {
+            protocol,
+            ends: *ends,
+            level,
+            wall_offset_ns,
+            limits: *limits,
+            open,
+            probation,
+            pool,
+            counts,
+            emit,
+        };
         let mut on_message = |span: &Span, message: &Message<'_>| {
-            let mut pairing = Pairing {
-                protocol,
-                ends: *ends,
-                level,
-                wall_offset_ns,
-                limits: *limits,
-                open,
-                probation,
-                pool,
-                counts,
-                emit,
-            };
             let result = match direction {
                 Direction::Request => pairing.on_request(span, message),
                 Direction::Response => pairing.on_response(span, message),
@@ -250,7 +250,7 @@ impl Conversation {
                 Loss::Refused
             })?;
             // Without requests nothing can be said of the responses that follow.
-            if *sync == Sync::RequestsLost && open.is_none() {
+            if *sync == Sync::RequestsLost && pairing.open.is_none() {
                 *sync = Sync::Lost;
                 return Err(Loss::Refused);
             }
