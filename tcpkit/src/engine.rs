@@ -127,6 +127,7 @@ impl<H: Hints> Engine<H> {
         }
     }
 
+    #[inline(always)]
     fn on_segment(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, emit: &mut Emit<'_>) {
         let (key, side) = FlowKey::of(&segment.addresses);
         let is_syn = segment.tcp.flags.contains(TcpFlags::SYN);
@@ -186,6 +187,7 @@ impl<H: Hints> Engine<H> {
         }
     }
 
+    #[inline(never)]
     fn make_room(&mut self, emit: &mut Emit<'_>) {
         if self.flows.is_full()
             && let Some(mut flow) = self.flows.evict()
@@ -246,6 +248,7 @@ impl<H: Hints> Engine<H> {
 
 impl<H: Hints> Shared<H> {
     /// A SYN says who is who, and may begin a new connection on known ports.
+    #[inline(never)]
     fn on_syn(
         &mut self,
         flow: &mut Flow<State>,
@@ -304,6 +307,7 @@ impl<H: Hints> Shared<H> {
     }
 
     /// Joins a connection anew, as if it had not been seen before.
+    #[cold]
     fn restart(&mut self, key: &FlowKey, state: &mut State, emit: &mut Emit<'_>) {
         state.strays = 0;
         if let (Some(role), Some(mut talk)) = (state.role, state.conversation.take()) {
@@ -313,6 +317,7 @@ impl<H: Hints> Shared<H> {
     }
 
     /// Who the client is: known, or guessed from the first bytes and corrected by later ones.
+    #[inline]
     fn role(
         &mut self,
         key: &FlowKey,
@@ -323,36 +328,45 @@ impl<H: Hints> Shared<H> {
     ) -> Role {
         match state.role {
             Some(role) if role.certainty != Certainty::Guess => role,
-            Some(role) => {
-                // What is being read makes sense as it is.
-                if state.conversation.as_ref().is_some_and(|talk| talk.is_reading()) {
-                    return role;
-                }
-                let client = match self.evidence(side, event) {
-                    Evidence::FromClient(side) => side,
-                    Evidence::FromServer(side) => side.peer(),
-                    Evidence::None => role.client,
-                };
-                if client == role.client {
-                    return role;
-                }
-                self.ledger.flows.roles_corrected += 1;
-                if let Some(mut conversation) = state.conversation.take() {
-                    conversation.abandon(&mut self.context(key, role, emit));
-                }
-                let role = Role { client, ..role };
-                state.role = Some(role);
-                state.conversation = Some(Conversation::midstream(self.protocol));
-                role
-            }
-            None => {
-                let role = role::infer(key, self.evidence(side, event), &self.hints);
-                state.role = Some(role);
-                self.ledger.flows.midstream += 1;
-                state.conversation = Some(Conversation::midstream(self.protocol));
-                role
-            }
+            // What is being read makes sense as it is.
+            Some(role) if state.conversation.as_ref().is_some_and(|talk| talk.is_reading()) => role,
+            _ => self.guess_role(key, state, side, event, emit),
         }
+    }
+
+    #[inline(never)]
+    fn guess_role(
+        &mut self,
+        key: &FlowKey,
+        state: &mut State,
+        side: Side,
+        event: &StreamEvent<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Role {
+        let evidence = self.evidence(side, event);
+        let Some(role) = state.role else {
+            let role = role::infer(key, evidence, &self.hints);
+            state.role = Some(role);
+            self.ledger.flows.midstream += 1;
+            state.conversation = Some(Conversation::midstream(self.protocol));
+            return role;
+        };
+        let client = match evidence {
+            Evidence::FromClient(side) => side,
+            Evidence::FromServer(side) => side.peer(),
+            Evidence::None => role.client,
+        };
+        if client == role.client {
+            return role;
+        }
+        self.ledger.flows.roles_corrected += 1;
+        if let Some(mut conversation) = state.conversation.take() {
+            conversation.abandon(&mut self.context(key, role, emit));
+        }
+        let role = Role { client, ..role };
+        state.role = Some(role);
+        state.conversation = Some(Conversation::midstream(self.protocol));
+        role
     }
 
     /// What bytes say of who sent them.
@@ -365,6 +379,7 @@ impl<H: Hints> Shared<H> {
         }
     }
 
+    #[inline]
     fn context<'a, 'e>(
         &'a mut self,
         key: &'a FlowKey,
@@ -393,6 +408,7 @@ impl<H: Hints> Shared<H> {
         conversation.tick(now_ns, &mut context);
     }
 
+    #[inline(never)]
     fn end(&mut self, key: &FlowKey, state: &mut State, ending: Ending, emit: &mut Emit<'_>) {
         if let (Some(role), Some(mut conversation)) = (state.role, state.conversation.take()) {
             let mut context = self.context(key, role, emit);

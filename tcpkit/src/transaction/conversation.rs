@@ -151,6 +151,7 @@ impl Conversation {
     }
 
     /// Takes what happened in one direction.
+    #[inline]
     pub fn handle(
         &mut self,
         direction: Direction,
@@ -164,6 +165,7 @@ impl Conversation {
         }
     }
 
+    #[inline(always)]
     fn handle_data(
         &mut self,
         direction: Direction,
@@ -180,7 +182,11 @@ impl Conversation {
                 context.counts.unread_bytes += bytes;
                 return;
             }
-            if chunk.turn == Turn::New && self.is_trusted() && self.is_at_rest() {
+            if self.probation.is_some()
+                && chunk.turn == Turn::New
+                && self.is_trusted()
+                && self.is_at_rest()
+            {
                 self.release(context);
             }
         } else {
@@ -197,6 +203,7 @@ impl Conversation {
         self.read(direction, Input::Chunk(chunk), context);
     }
 
+    #[inline(never)]
     fn handle_gap(
         &mut self,
         direction: Direction,
@@ -217,6 +224,7 @@ impl Conversation {
         }
     }
 
+    #[inline(always)]
     fn read(&mut self, direction: Direction, input: Input<'_, '_>, context: &mut Context<'_, '_>) {
         self.wall_offset_ns = self.wall_offset_ns.max(context.wall_offset_ns);
         let wall_offset_ns = self.wall_offset_ns;
@@ -291,6 +299,7 @@ impl Conversation {
     }
 
     /// Gives up the pairing.
+    #[cold]
     fn lose(&mut self, reason: Lost, context: &mut Context<'_, '_>) {
         let counts = &mut *context.counts;
         if let Some(open) = self.open.take() {
@@ -322,6 +331,7 @@ impl Conversation {
     }
 
     /// Begins anew at a request with which the client takes a new turn.
+    #[inline(never)]
     fn try_resync(&mut self, chunk: &Chunk<'_>, context: &mut Context<'_, '_>) -> bool {
         let may_begin = self.open.is_none()
             && chunk.turn != Turn::Running
@@ -394,6 +404,7 @@ impl Conversation {
         self.request.is_at_boundary() && self.response.is_at_boundary()
     }
 
+    #[inline(never)]
     fn release(&mut self, context: &mut Context<'_, '_>) {
         if let Some(probation) = self.probation.take() {
             context.counts.reported += u64::try_from(probation.len()).unwrap_or(u64::MAX);

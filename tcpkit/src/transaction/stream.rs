@@ -138,6 +138,7 @@ impl Stream {
     }
 
     /// Goes on with a message of which a part came before.
+    #[inline(never)]
     fn feed_on(
         &mut self,
         chunk: &Chunk<'_>,
@@ -164,14 +165,14 @@ impl Stream {
             ask_once = true;
         }
         if partial.pending.is_empty() {
-            self.run(&mut partial, input, origin, ask_once, reading, on_message)?;
+            self.run_on(&mut partial, input, origin, ask_once, reading, on_message)?;
         } else {
             let mut pending = std::mem::take(&mut partial.pending);
             pending.extend_from_slice(input);
             if pending.len() < partial.want {
                 partial.pending = pending;
             } else {
-                self.run(&mut partial, &pending, origin, false, reading, on_message)?;
+                self.run_on(&mut partial, &pending, origin, false, reading, on_message)?;
             }
         }
         if !partial.is_nothing() {
@@ -180,6 +181,21 @@ impl Stream {
         Ok(())
     }
 
+    /// The same as [`Self::run`], which is compiled once more for messages that come whole.
+    #[inline(never)]
+    fn run_on(
+        &mut self,
+        partial: &mut Partial,
+        input: &[u8],
+        origin: Origin,
+        ask_once: bool,
+        reading: &mut Reading<'_>,
+        on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        self.run(partial, input, origin, ask_once, reading, on_message)
+    }
+
+    #[inline(always)]
     fn run(
         &mut self,
         partial: &mut Partial,
@@ -294,7 +310,7 @@ impl Stream {
             }
             if partial.skip == 0 {
                 let origin = Origin { time_ns, ack: None };
-                self.run(&mut partial, &[], origin, true, reading, on_message)?;
+                self.run_on(&mut partial, &[], origin, true, reading, on_message)?;
             }
         }
         if !partial.is_nothing() {
