@@ -30,7 +30,7 @@ const SWEEP_PART: usize = 256;
 #[derive(Default)]
 struct State {
     role: Option<Role>,
-    conversation: Option<Box<Conversation>>,
+    conversation: Option<Conversation>,
     ended: bool,
     /// Whether the flow is on the engine's list of those that wait for time to pass.
     listed: bool,
@@ -127,6 +127,7 @@ impl<H: Hints> Engine<H> {
         }
     }
 
+    #[inline(always)]
     fn on_segment(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, emit: &mut Emit<'_>) {
         let (key, side) = FlowKey::of(&segment.addresses);
         let is_syn = segment.tcp.flags.contains(TcpFlags::SYN);
@@ -186,6 +187,7 @@ impl<H: Hints> Engine<H> {
         }
     }
 
+    #[inline(never)]
     fn make_room(&mut self, emit: &mut Emit<'_>) {
         if self.flows.is_full()
             && let Some(mut flow) = self.flows.evict()
@@ -196,11 +198,16 @@ impl<H: Hints> Engine<H> {
     }
 
     /// Time is `now_ns` (on the clock of the frames): looks after what waits for time to pass.
+    #[inline]
     pub fn advance(&mut self, now_ns: u64, emit: &mut Emit<'_>) {
         self.now_ns = self.now_ns.max(now_ns);
-        if self.now_ns < self.next_tick_ns {
-            return;
+        if self.now_ns >= self.next_tick_ns {
+            self.tick(emit);
         }
+    }
+
+    #[inline(never)]
+    fn tick(&mut self, emit: &mut Emit<'_>) {
         self.next_tick_ns = self.now_ns.saturating_add(TICK_NS);
         let Self { flows, waiting, shared, now_ns, .. } = self;
         waiting.retain(|&id| {
@@ -241,6 +248,7 @@ impl<H: Hints> Engine<H> {
 
 impl<H: Hints> Shared<H> {
     /// A SYN says who is who, and may begin a new connection on known ports.
+    #[inline(never)]
     fn on_syn(
         &mut self,
         flow: &mut Flow<State>,
@@ -266,7 +274,7 @@ impl<H: Hints> Shared<H> {
             _ => self.ledger.flows.from_handshake += 1,
         }
         flow.state.role = Some(Role { client, certainty: Certainty::Handshake });
-        flow.state.conversation = Some(Box::new(Conversation::from_handshake(self.protocol)));
+        flow.state.conversation = Some(Conversation::from_handshake(self.protocol));
     }
 
     fn on_event(
@@ -299,15 +307,17 @@ impl<H: Hints> Shared<H> {
     }
 
     /// Joins a connection anew, as if it had not been seen before.
+    #[cold]
     fn restart(&mut self, key: &FlowKey, state: &mut State, emit: &mut Emit<'_>) {
         state.strays = 0;
         if let (Some(role), Some(mut talk)) = (state.role, state.conversation.take()) {
             talk.abandon(&mut self.context(key, role, emit));
-            state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
+            state.conversation = Some(Conversation::midstream(self.protocol));
         }
     }
 
     /// Who the client is: known, or guessed from the first bytes and corrected by later ones.
+    #[inline]
     fn role(
         &mut self,
         key: &FlowKey,
@@ -318,36 +328,45 @@ impl<H: Hints> Shared<H> {
     ) -> Role {
         match state.role {
             Some(role) if role.certainty != Certainty::Guess => role,
-            Some(role) => {
-                // What is being read makes sense as it is.
-                if state.conversation.as_ref().is_some_and(|talk| talk.is_reading()) {
-                    return role;
-                }
-                let client = match self.evidence(side, event) {
-                    Evidence::FromClient(side) => side,
-                    Evidence::FromServer(side) => side.peer(),
-                    Evidence::None => role.client,
-                };
-                if client == role.client {
-                    return role;
-                }
-                self.ledger.flows.roles_corrected += 1;
-                if let Some(mut conversation) = state.conversation.take() {
-                    conversation.abandon(&mut self.context(key, role, emit));
-                }
-                let role = Role { client, ..role };
-                state.role = Some(role);
-                state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
-                role
-            }
-            None => {
-                let role = role::infer(key, self.evidence(side, event), &self.hints);
-                state.role = Some(role);
-                self.ledger.flows.midstream += 1;
-                state.conversation = Some(Box::new(Conversation::midstream(self.protocol)));
-                role
-            }
+            // What is being read makes sense as it is.
+            Some(role) if state.conversation.as_ref().is_some_and(|talk| talk.is_reading()) => role,
+            _ => self.guess_role(key, state, side, event, emit),
         }
+    }
+
+    #[inline(never)]
+    fn guess_role(
+        &mut self,
+        key: &FlowKey,
+        state: &mut State,
+        side: Side,
+        event: &StreamEvent<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Role {
+        let evidence = self.evidence(side, event);
+        let Some(role) = state.role else {
+            let role = role::infer(key, evidence, &self.hints);
+            state.role = Some(role);
+            self.ledger.flows.midstream += 1;
+            state.conversation = Some(Conversation::midstream(self.protocol));
+            return role;
+        };
+        let client = match evidence {
+            Evidence::FromClient(side) => side,
+            Evidence::FromServer(side) => side.peer(),
+            Evidence::None => role.client,
+        };
+        if client == role.client {
+            return role;
+        }
+        self.ledger.flows.roles_corrected += 1;
+        if let Some(mut conversation) = state.conversation.take() {
+            conversation.abandon(&mut self.context(key, role, emit));
+        }
+        let role = Role { client, ..role };
+        state.role = Some(role);
+        state.conversation = Some(Conversation::midstream(self.protocol));
+        role
     }
 
     /// What bytes say of who sent them.
@@ -360,15 +379,17 @@ impl<H: Hints> Shared<H> {
         }
     }
 
+    #[inline]
     fn context<'a, 'e>(
         &'a mut self,
-        key: &FlowKey,
+        key: &'a FlowKey,
         role: Role,
         emit: &'a mut Emit<'e>,
     ) -> Context<'a, 'e> {
         let ends =
             Ends { client: key.endpoint(role.client), server: key.endpoint(role.client.peer()) };
         Context {
+            protocol: self.protocol,
             ends,
             wall_offset_ns: self.wall_offset_ns,
             scratch: &mut self.scratch,
@@ -387,6 +408,7 @@ impl<H: Hints> Shared<H> {
         conversation.tick(now_ns, &mut context);
     }
 
+    #[inline(never)]
     fn end(&mut self, key: &FlowKey, state: &mut State, ending: Ending, emit: &mut Emit<'_>) {
         if let (Some(role), Some(mut conversation)) = (state.role, state.conversation.take()) {
             let mut context = self.context(key, role, emit);

@@ -302,6 +302,7 @@ impl Assembler {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one packet's parts, read once by the caller")]
+    #[inline(always)]
     fn take(
         &mut self,
         side: Side,
@@ -368,6 +369,7 @@ impl Assembler {
 
     /// Hands over bytes that begin at `next`.
     #[expect(clippy::too_many_arguments, reason = "the parts of a segment, held or not")]
+    #[inline(always)]
     fn deliver(
         &mut self,
         side: Side,
@@ -419,6 +421,7 @@ impl Assembler {
     }
 
     /// Delivers what has become deliverable, and gives up what did not come in time.
+    #[inline(never)]
     fn settle(
         &mut self,
         now_ns: u64,
@@ -502,6 +505,7 @@ impl Assembler {
         true
     }
 
+    #[inline(never)]
     fn deliver_first_held(&mut self, side: Side, deliver: &mut impl FnMut(Side, StreamEvent<'_>)) {
         let half = self.half_mut(side);
         let next = half.next;

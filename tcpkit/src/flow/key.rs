@@ -36,9 +36,10 @@ pub struct FlowKey {
 impl FlowKey {
     /// The key of a packet's flow, and which side sent the packet.
     #[must_use]
+    #[inline]
     pub fn of(addresses: &Addresses) -> (Self, Side) {
         let Addresses { source, destination } = *addresses;
-        if source <= destination {
+        if !destination.is_before(&source) {
             (Self { low: source, high: destination }, Side::Low)
         } else {
             (Self { low: destination, high: source }, Side::High)
@@ -47,22 +48,18 @@ impl FlowKey {
 
     /// The end on one side.
     #[must_use]
-    pub fn endpoint(&self, side: Side) -> Endpoint {
+    pub fn endpoint(&self, side: Side) -> &Endpoint {
         match side {
-            Side::Low => self.low,
-            Side::High => self.high,
+            Side::Low => &self.low,
+            Side::High => &self.high,
         }
     }
 }
 
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let (a, b) = self.low.words();
-        let (c, d) = self.high.words();
-        state.write_u64(a);
-        state.write_u64(b);
-        state.write_u64(c);
-        state.write_u64(d);
+        state.write_u128(self.low.number());
+        state.write_u128(self.high.number());
         state.write_u32(u32::from(self.low.port()) << 16 | u32::from(self.high.port()));
     }
 }
@@ -79,7 +76,7 @@ mod tests {
         let (back, answered_by) = FlowKey::of(&Addresses { source: server, destination: client });
         assert_eq!(there, back);
         assert_eq!(sent_by, answered_by.peer());
-        assert_eq!(there.endpoint(sent_by), client);
-        assert_eq!(there.endpoint(answered_by), server);
+        assert_eq!(*there.endpoint(sent_by), client);
+        assert_eq!(*there.endpoint(answered_by), server);
     }
 }

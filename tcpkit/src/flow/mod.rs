@@ -8,6 +8,7 @@ pub mod held;
 pub mod key;
 pub mod role;
 pub mod seq;
+mod slab;
 pub mod table;
 
 pub use assembler::{Assembler, Chunk, GapCause, StreamEvent, Turn, Verdict};

@@ -62,7 +62,7 @@ pub fn infer(key: &FlowKey, evidence: Evidence, hints: &impl Hints) -> Role {
     let client = match evidence {
         Evidence::FromClient(side) => side,
         Evidence::FromServer(side) => side.peer(),
-        Evidence::None => server_by(&|side| hints.is_listening(&key.endpoint(side)))
+        Evidence::None => server_by(&|side| hints.is_listening(key.endpoint(side)))
             .or_else(|| server_by(&|side| hints.is_usual(port(side))))
             .unwrap_or(if port(Side::Low) <= port(Side::High) { Side::Low } else { Side::High })
             .peer(),

@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{Assembler, FlowKey};
+use super::{Assembler, FlowKey, slab::Slab};
 
 /// A flow's place in the table. It is reused after the flow is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +29,6 @@ pub struct Flow<T> {
     recently_used: bool,
 }
 
-#[derive(Debug)]
-enum Slot<T> {
-    Used(Flow<T>),
-    Free { next: Option<u32> },
-}
-
 /// Which flows a sweep removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
@@ -47,8 +41,7 @@ pub struct Expiry {
 /// Every flow being followed, at most as many as it was made for.
 #[derive(Debug)]
 pub struct FlowTable<T> {
-    slots: Vec<Slot<T>>,
-    free: Option<u32>,
+    slab: Slab<Flow<T>>,
     index: HashTable<u32>,
     hasher: RandomState,
     max_flows: usize,
@@ -61,8 +54,7 @@ impl<T> FlowTable<T> {
     #[must_use]
     pub fn new(max_flows: usize) -> Self {
         Self {
-            slots: Vec::new(),
-            free: None,
+            slab: Slab::new(),
             index: HashTable::new(),
             // Seeded at random: keys come from whoever can send packets.
             hasher: RandomState::default(),
@@ -94,31 +86,27 @@ impl<T> FlowTable<T> {
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<FlowId> {
         let hash = self.hasher.hash_one(key);
-        let slots = &self.slots;
-        self.index.find(hash, |&at| key_at(slots, at) == Some(key)).map(|&at| FlowId(at))
+        let slab = &self.slab;
+        self.index
+            .find(hash, |&at| slab.get(at).is_some_and(|it| it.key == *key))
+            .map(|&at| FlowId(at))
     }
 
     /// The flow at this place.
     #[must_use]
     pub fn get(&self, id: FlowId) -> Option<&Flow<T>> {
-        match self.slots.get(id.0 as usize) {
-            Some(Slot::Used(flow)) => Some(flow),
-            _ => None,
-        }
+        self.slab.get(id.0)
     }
 
     /// How many places there are to sweep, used or not.
     #[must_use]
     pub fn places(&self) -> usize {
-        self.slots.len()
+        self.slab.places()
     }
 
     /// The flow at this place, not noted as in use.
     pub fn look_at(&mut self, id: FlowId) -> Option<&mut Flow<T>> {
-        match self.slots.get_mut(id.0 as usize) {
-            Some(Slot::Used(flow)) => Some(flow),
-            _ => None,
-        }
+        self.slab.get_mut(id.0)
     }
 
     /// The flow at this place, noted as in use.
@@ -138,59 +126,31 @@ impl<T> FlowTable<T> {
             state,
             recently_used: true,
         };
-        let at = match self.free {
-            Some(at) => {
-                if let Some(slot) = self.slots.get_mut(at as usize) {
-                    if let Slot::Free { next } = *slot {
-                        self.free = next;
-                    }
-                    *slot = Slot::Used(flow);
-                }
-                at
-            }
-            None => {
-                self.slots.push(Slot::Used(flow));
-                u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
-            }
-        };
-        let (slots, hasher) = (&self.slots, &self.hasher);
+        let at = self.slab.insert(flow);
+        let (slab, hasher) = (&self.slab, &self.hasher);
         self.index.insert_unique(hasher.hash_one(key), at, |&at| {
-            key_at(slots, at).map_or(0, |key| hasher.hash_one(key))
+            slab.get(at).map_or(0, |flow| hasher.hash_one(flow.key))
         });
         FlowId(at)
     }
 
     /// Removes a flow.
     pub fn remove(&mut self, id: FlowId) -> Option<Flow<T>> {
-        let key = self.get(id)?.key;
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash_one(self.get(id)?.key);
         if let Ok(entry) = self.index.find_entry(hash, |&at| at == id.0) {
             entry.remove();
         }
-        let slot = self.slots.get_mut(id.0 as usize)?;
-        match std::mem::replace(slot, Slot::Free { next: self.free }) {
-            Slot::Used(flow) => {
-                self.free = Some(id.0);
-                Some(flow)
-            }
-            Slot::Free { next } => {
-                *slot = Slot::Free { next };
-                None
-            }
-        }
+        self.slab.remove(id.0)
     }
 
     /// Removes the flow that the clock's hand finds first without a recent packet.
     pub fn evict(&mut self) -> Option<Flow<T>> {
         // Twice around at most: the first round takes every flow's second chance.
-        for _ in 0..self.slots.len().saturating_mul(2) {
-            let at = self.evict_hand.checked_rem(self.slots.len())?;
-            self.evict_hand = at.saturating_add(1);
-            if let Some(Slot::Used(flow)) = self.slots.get_mut(at) {
-                if !flow.recently_used {
-                    return self.remove(FlowId(u32::try_from(at).ok()?));
-                }
-                flow.recently_used = false;
+        for _ in 0..self.places().saturating_mul(2) {
+            let at = step(&mut self.evict_hand, self.slab.places())?;
+            let Some(flow) = self.slab.get_mut(at) else { continue };
+            if !std::mem::take(&mut flow.recently_used) {
+                return self.remove(FlowId(at));
             }
         }
         None
@@ -205,14 +165,13 @@ impl<T> FlowTable<T> {
         count: usize,
         mut removed: impl FnMut(Flow<T>),
     ) {
-        for _ in 0..count.min(self.slots.len()) {
-            let Some(at) = self.sweep_hand.checked_rem(self.slots.len()) else { return };
-            self.sweep_hand = at.saturating_add(1);
-            let Some(Slot::Used(flow)) = self.slots.get(at) else { continue };
+        for _ in 0..count.min(self.places()) {
+            let Some(at) = step(&mut self.sweep_hand, self.slab.places()) else { return };
+            let Some(flow) = self.slab.get(at) else { continue };
             let quiet_ns = now_ns.saturating_sub(flow.last_seen_ns);
             let limit = if flow.assembler.is_closed() { expiry.closed_ns } else { expiry.idle_ns };
             if quiet_ns >= limit
-                && let Some(flow) = u32::try_from(at).ok().and_then(|at| self.remove(FlowId(at)))
+                && let Some(flow) = self.remove(FlowId(at))
             {
                 removed(flow);
             }
@@ -222,19 +181,15 @@ impl<T> FlowTable<T> {
     /// Removes all flows.
     pub fn drain(&mut self) -> impl Iterator<Item = Flow<T>> + use<T> {
         self.index.clear();
-        self.free = None;
-        std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot {
-            Slot::Used(flow) => Some(flow),
-            Slot::Free { .. } => None,
-        })
+        self.slab.drain()
     }
 }
 
-fn key_at<T>(slots: &[Slot<T>], at: u32) -> Option<&FlowKey> {
-    match slots.get(at as usize) {
-        Some(Slot::Used(flow)) => Some(&flow.key),
-        _ => None,
-    }
+/// Moves a hand that goes around `places` places to the next; returns where it stood.
+fn step(hand: &mut usize, places: usize) -> Option<u32> {
+    let at = hand.checked_rem(places)?;
+    *hand = at.saturating_add(1);
+    u32::try_from(at).ok()
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ const UDP: u8 = 17;
 
 /// Takes a frame's headers apart.
 #[must_use]
+#[inline(always)]
 pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     let plain = match frame.link {
         LinkType::Ethernet => match frame.bytes {
@@ -79,7 +80,7 @@ struct Located {
 }
 
 /// IPv4 without options and fragmentation, IPv6 without extension headers; `None` for the rest.
-#[inline]
+#[inline(always)]
 fn decode_plain<'a>(frame: &Frame<'a>, ip_offset: usize) -> Option<Decoded<'a>> {
     let ip = frame.bytes.get(ip_offset..)?;
     match ip.first()? {
@@ -126,7 +127,7 @@ fn ip_end(frame: &Frame<'_>, ip_offset: usize, total_len: usize) -> Option<usize
     }
 }
 
-#[inline]
+#[inline(always)]
 fn transport_at<'a>(
     frame: &Frame<'a>,
     transport: u8,
@@ -172,6 +173,7 @@ fn transport_at<'a>(
 
 /// Every other shape.
 #[cold]
+#[inline(never)]
 fn decode_any<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     let sliced = match frame.link {
         LinkType::Ethernet => LaxSlicedPacket::from_ethernet(frame.bytes).ok(),

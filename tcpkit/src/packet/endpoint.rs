@@ -7,7 +7,7 @@ use std::{
 
 /// One end of a connection. IPv4 addresses are held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), so
 /// that every address is 16 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
     address: [u8; 16],
     port: u16,
@@ -50,11 +50,17 @@ impl Endpoint {
         (*prefix == MAPPED_PREFIX).then(|| Ipv4Addr::new(a, b, c, d))
     }
 
-    /// The address as two words, for hashing.
-    pub(crate) fn words(&self) -> (u64, u64) {
-        let whole = u128::from_ne_bytes(self.address);
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves are what is wanted")]
-        ((whole >> 64) as u64, whole as u64)
+    /// Whether this end comes before another in the one order that there is: by address, then by port.
+    #[inline]
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        let (own, others) = (self.number(), other.number());
+        own < others || own == others && self.port < other.port
+    }
+
+    /// The address as one number.
+    #[inline]
+    pub(crate) fn number(&self) -> u128 {
+        u128::from_be_bytes(self.address)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod fields;
 pub mod redis;
 pub mod scratch;
 pub mod text;
+pub mod words;
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! Working memory that all decoders share, so that a connection at rest owns none.
 
-use super::{Correlation, Message, Status, fields::FieldWriter, text::Text};
+use super::{Correlation, Message, Status, fields::FieldWriter, text::Text, words::Words};
 
 /// How much of a message decoders write down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +50,18 @@ pub struct Scratch {
     #[expect(clippy::vec_box, reason = "decoders hold boxes; moving one here copies a pointer")]
     spare: Vec<Box<Draft>>,
     finished: Option<Box<Draft>>,
+    words: Words,
 }
 
 impl Scratch {
     /// Working memory for decoders that write down as much as `options` says.
     #[must_use]
     pub fn new(options: DecodeOptions) -> Self {
-        Self { options, spare: Vec::new(), finished: None }
+        Self { options, ..Self::default() }
     }
 
     /// How much decoders are to write down.
+    #[inline]
     #[must_use]
     pub fn options(&self) -> &DecodeOptions {
         &self.options
@@ -100,7 +102,22 @@ impl Scratch {
         }
     }
 
+    /// For the text of a message that is short and comes whole.
+    #[inline]
+    pub fn words(&mut self) -> &mut Words {
+        &mut self.words
+    }
+
+    /// The request whose text is [`Self::words`].
+    #[inline]
+    #[must_use]
+    pub fn of_words(&self, correlation: Correlation, operation: &'static str) -> Message<'_> {
+        let text = self.words.as_str();
+        Message { correlation, status: Status::Ok, operation, text, fields: &[] }
+    }
+
     /// A message that carries nothing but its status.
+    #[inline]
     #[must_use]
     pub fn bare(&self, correlation: Correlation, status: Status) -> Message<'_> {
         Message { correlation, status, operation: "", text: "", fields: &[] }

@@ -11,7 +11,7 @@ use super::{
     open::OpenQueue,
     pairing::Pairing,
     probation::Probation,
-    stream::{Loss, Span, Stream},
+    stream::{Loss, Reading, Span, Stream},
 };
 use crate::{
     flow::{Chunk, GapCause, StreamEvent, Turn, seq::Seq},
@@ -32,17 +32,19 @@ pub struct ConversationLimits {
 
 /// Who talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct Ends<'a> {
     /// Who asks.
-    pub client: Endpoint,
+    pub client: &'a Endpoint,
     /// Who answers.
-    pub server: Endpoint,
+    pub server: &'a Endpoint,
 }
 
 /// What a conversation works with but does not own.
 pub struct Context<'a, 'e> {
+    /// What is spoken.
+    pub protocol: &'static Protocol,
     /// Who talks.
-    pub ends: Ends,
+    pub ends: Ends<'a>,
     /// What to add to captured times to get ns since the Unix epoch.
     pub wall_offset_ns: i64,
     /// The decoders' working memory.
@@ -85,7 +87,6 @@ enum Sync {
 
 /// One connection's talk.
 pub struct Conversation {
-    protocol: &'static Protocol,
     decoder: Box<dyn Decoder>,
     request: Stream,
     response: Stream,
@@ -105,6 +106,9 @@ pub struct Conversation {
     wall_offset_ns: i64,
 }
 
+// A connection at rest is to cost little.
+const _: () = assert!(size_of::<Conversation>() <= 96);
+
 impl Conversation {
     /// A conversation that is seen from its beginning.
     #[must_use]
@@ -120,7 +124,6 @@ impl Conversation {
 
     fn new(protocol: &'static Protocol, sync: Sync, level: Quality) -> Self {
         Self {
-            protocol,
             decoder: (protocol.decoder)(),
             request: Stream::default(),
             response: Stream::default(),
@@ -148,6 +151,7 @@ impl Conversation {
     }
 
     /// Takes what happened in one direction.
+    #[inline]
     pub fn handle(
         &mut self,
         direction: Direction,
@@ -161,6 +165,7 @@ impl Conversation {
         }
     }
 
+    #[inline(always)]
     fn handle_data(
         &mut self,
         direction: Direction,
@@ -177,7 +182,11 @@ impl Conversation {
                 context.counts.unread_bytes += bytes;
                 return;
             }
-            if chunk.turn == Turn::New && self.is_trusted() && self.is_at_rest() {
+            if self.probation.is_some()
+                && chunk.turn == Turn::New
+                && self.is_trusted()
+                && self.is_at_rest()
+            {
                 self.release(context);
             }
         } else {
@@ -194,6 +203,7 @@ impl Conversation {
         self.read(direction, Input::Chunk(chunk), context);
     }
 
+    #[inline(never)]
     fn handle_gap(
         &mut self,
         direction: Direction,
@@ -214,30 +224,31 @@ impl Conversation {
         }
     }
 
+    #[inline(always)]
     fn read(&mut self, direction: Direction, input: Input<'_, '_>, context: &mut Context<'_, '_>) {
         self.wall_offset_ns = self.wall_offset_ns.max(context.wall_offset_ns);
         let wall_offset_ns = self.wall_offset_ns;
         let Self { decoder, request, response, open, probation, sync, .. } = self;
-        let (protocol, level) = (self.protocol, self.level);
+        let level = self.level;
         let stream = match direction {
             Direction::Request => request,
             Direction::Response => response,
         };
-        let Context { ends, scratch, pool, counts, limits, emit, .. } = context;
+        let Context { protocol, ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
-        let mut on_message = |span: Span, message: &Message<'_>| {
-            let mut pairing = Pairing {
-                protocol,
-                ends: *ends,
-                level,
-                wall_offset_ns,
-                limits: *limits,
-                open,
-                probation,
-                pool,
-                counts,
-                emit,
-            };
+        let mut pairing = Pairing {
+            protocol,
+            ends: *ends,
+            level,
+            wall_offset_ns,
+            limits: *limits,
+            open,
+            probation,
+            pool,
+            counts,
+            emit,
+        };
+        let mut on_message = |span: &Span, message: &Message<'_>| {
             let result = match direction {
                 Direction::Request => pairing.on_request(span, message),
                 Direction::Response => pairing.on_response(span, message),
@@ -247,18 +258,16 @@ impl Conversation {
                 Loss::Refused
             })?;
             // Without requests nothing can be said of the responses that follow.
-            if *sync == Sync::RequestsLost && open.is_none() {
+            if *sync == Sync::RequestsLost && pairing.open.is_none() {
                 *sync = Sync::Lost;
                 return Err(Loss::Refused);
             }
             Ok(())
         };
-        let decoder = decoder.as_mut();
+        let mut reading = Reading { direction, decoder: decoder.as_mut(), scratch };
         let result = match input {
-            Input::Chunk(chunk) => stream.feed(direction, chunk, decoder, scratch, &mut on_message),
-            Input::Gap(len, cause) => {
-                stream.gap(direction, len, cause, decoder, scratch, &mut on_message)
-            }
+            Input::Chunk(chunk) => stream.feed(chunk, &mut reading, &mut on_message),
+            Input::Gap(len, cause) => stream.gap(len, cause, &mut reading, &mut on_message),
         };
         let Err(loss) = result else { return };
         let reason = match (lost, loss) {
@@ -290,6 +299,7 @@ impl Conversation {
     }
 
     /// Gives up the pairing.
+    #[cold]
     fn lose(&mut self, reason: Lost, context: &mut Context<'_, '_>) {
         let counts = &mut *context.counts;
         if let Some(open) = self.open.take() {
@@ -321,10 +331,11 @@ impl Conversation {
     }
 
     /// Begins anew at a request with which the client takes a new turn.
+    #[inline(never)]
     fn try_resync(&mut self, chunk: &Chunk<'_>, context: &mut Context<'_, '_>) -> bool {
         let may_begin = self.open.is_none()
             && chunk.turn != Turn::Running
-            && (self.protocol.probe)(chunk.bytes).may_be(Direction::Request);
+            && (context.protocol.probe)(chunk.bytes).may_be(Direction::Request);
         if !may_begin {
             return false;
         }
@@ -393,6 +404,7 @@ impl Conversation {
         self.request.is_at_boundary() && self.response.is_at_boundary()
     }
 
+    #[inline(never)]
     fn release(&mut self, context: &mut Context<'_, '_>) {
         if let Some(probation) = self.probation.take() {
             context.counts.reported += u64::try_from(probation.len()).unwrap_or(u64::MAX);

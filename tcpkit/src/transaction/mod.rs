@@ -1,6 +1,7 @@
 //! Pairs each response with its request, and says how long it took and how sure that is.
 
 pub mod conversation;
+mod ids;
 mod open;
 mod pairing;
 mod probation;

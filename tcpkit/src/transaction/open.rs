@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::stream::Span;
+use super::{ids::Ids, stream::Span};
 use crate::protocol::{Correlation, Message};
 
 /// A request that waits.
@@ -13,8 +13,10 @@ use crate::protocol::{Correlation, Message};
 pub(super) struct Open {
     pub(super) span: Span,
     id: Option<u64>,
-    /// Where its texts begin, counted from the first byte this queue ever held.
+    /// Where its texts begin, counted from the first byte of text that this queue ever held.
     at: u64,
+    /// Where its fields begin, counted likewise.
+    fields_at: u64,
     operation_len: u16,
     text_len: u16,
     fields_len: u16,
@@ -33,64 +35,116 @@ pub(super) struct Texts<'a> {
 #[derive(Debug, Default)]
 pub(super) struct OpenQueue {
     requests: VecDeque<Open>,
+    /// How many requests left the front of `requests` so far: what is added to an index to get a
+    /// place that stays the same.
+    left: u64,
     waiting: usize,
-    bytes: Vec<u8>,
-    /// How many bytes were dropped from the front of `bytes` so far.
-    base: u64,
+    texts: Front<String>,
+    fields: Front<Vec<u8>>,
+    /// The numbers of those beyond the first [`NEAR`] when they came.
+    ids: Option<Box<Ids>>,
 }
 
-/// Dead bytes at the front of the buffer are dropped from this many on.
+/// Bytes of which the front is dropped from time to time.
+#[derive(Debug, Default)]
+struct Front<B> {
+    bytes: B,
+    /// How many bytes were dropped so far.
+    dropped: u64,
+}
+
+/// Dead bytes at the front of a buffer are dropped from this many on.
 const COMPACT_BYTES: usize = 16 * 1024;
 
 /// The most bytes of text that one connection's waiting requests take.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// So many requests are looked through for a number before the index is asked.
+const NEAR: usize = 16;
+
+/// Requests that were answered while older ones wait are dropped when they are the majority, and more
+/// than this.
+const MAX_ANSWERED: usize = 64;
+
+impl<B> Front<B> {
+    /// Where byte number `at` is in the buffer now.
+    #[inline]
+    fn index(&self, at: u64) -> usize {
+        usize::try_from(at.saturating_sub(self.dropped)).unwrap_or(usize::MAX)
+    }
+
+    /// The number of the byte at `index` in the buffer.
+    #[inline]
+    fn number(&self, index: usize) -> u64 {
+        self.dropped.saturating_add(index as u64)
+    }
+
+    /// Notes that `count` bytes are dropped.
+    #[inline]
+    fn drop_front(&mut self, count: usize) {
+        self.dropped = self.dropped.saturating_add(count as u64);
+    }
+}
+
 impl OpenQueue {
     /// How many requests wait.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.waiting
     }
 
     /// Adds a request; `false` when `max_open` wait already, or their texts take too much.
-    pub(super) fn push(&mut self, span: Span, message: &Message<'_>, max_open: usize) -> bool {
+    pub(super) fn push(&mut self, span: &Span, message: &Message<'_>, max_open: usize) -> bool {
+        let Message { operation, text, fields, .. } = *message;
         let (Ok(operation_len), Ok(text_len), Ok(fields_len)) = (
-            u16::try_from(message.operation.len()),
-            u16::try_from(message.text.len()),
-            u16::try_from(message.fields.len()),
+            u16::try_from(operation.len()),
+            u16::try_from(text.len()),
+            u16::try_from(fields.len()),
         ) else {
             return false;
         };
-        if self.requests.len() >= max_open || self.bytes.len() > MAX_BYTES {
+        let bytes = self.texts.bytes.len().saturating_add(self.fields.bytes.len());
+        if self.waiting >= max_open || bytes > MAX_BYTES {
             return false;
         }
-        let at = self.base.saturating_add(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX));
-        self.bytes.extend_from_slice(message.operation.as_bytes());
-        self.bytes.extend_from_slice(message.text.as_bytes());
-        self.bytes.extend_from_slice(message.fields);
+        let at = self.texts.number(self.texts.bytes.len());
+        self.texts.bytes.push_str(operation);
+        self.texts.bytes.push_str(text);
+        let fields_at = self.fields.number(self.fields.bytes.len());
+        if !fields.is_empty() {
+            self.fields.bytes.extend_from_slice(fields);
+        }
         let id = match message.correlation {
             Correlation::Id(id) => Some(id),
             Correlation::Ordered | Correlation::OneWay => None,
         };
-        self.requests.push_back(Open {
-            span,
-            id,
-            at,
-            operation_len,
-            text_len,
-            fields_len,
-            answered: false,
-        });
+        if let Some(id) = id
+            && self.requests.len() >= NEAR
+        {
+            let place = self.left.saturating_add(self.requests.len() as u64);
+            self.ids.get_or_insert_default().insert(id, place);
+        }
+        if self.requests.capacity() == 0 {
+            // Most clients have one request under way; a vector would begin with four.
+            self.requests.reserve_exact(1);
+        }
+        let span = *span;
+        let open =
+            Open { span, id, at, fields_at, operation_len, text_len, fields_len, answered: false };
+        self.requests.push_back(open);
         self.waiting = self.waiting.saturating_add(1);
         true
     }
 
     /// The request that a response with this correlation answers, without removing its texts; they
     /// stay until [`Self::settle`].
+    #[inline]
     pub(super) fn answer(&mut self, correlation: Correlation) -> Option<Open> {
         let open = match correlation {
             Correlation::Ordered => self.requests.iter_mut().find(|open| !open.answered)?,
             Correlation::Id(id) => {
-                self.requests.iter_mut().find(|open| !open.answered && open.id == Some(id))?
+                let index = self.find(id)?;
+                self.requests.get_mut(index)?
             }
             Correlation::OneWay => return None,
         };
@@ -99,47 +153,103 @@ impl OpenQueue {
         Some(*open)
     }
 
+    /// Where the request with this number is, which leaves the index.
+    fn find(&mut self, id: u64) -> Option<usize> {
+        let is_it = |open: &Open| !open.answered && open.id == Some(id);
+        let near = self.requests.iter().take(NEAR).position(is_it);
+        let ids = match &mut self.ids {
+            Some(ids) => ids,
+            None => return near,
+        };
+        let place = match near {
+            Some(index) => self.left.saturating_add(index as u64),
+            None => ids.find(id)?,
+        };
+        ids.remove(id, place);
+        usize::try_from(place.checked_sub(self.left)?).ok()
+    }
+
     /// The texts of a request returned by [`Self::answer`].
+    #[inline]
     pub(super) fn texts(&self, open: &Open) -> Texts<'_> {
-        let start = usize::try_from(open.at.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        let bytes = self.bytes.get(start..).unwrap_or(&[]);
-        let (operation, bytes) =
-            bytes.split_at_checked(usize::from(open.operation_len)).unwrap_or((&[], &[]));
-        let (text, bytes) =
-            bytes.split_at_checked(usize::from(open.text_len)).unwrap_or((&[], &[]));
+        let texts = self.texts.bytes.get(self.texts.index(open.at)..).unwrap_or("");
+        let (operation, texts) =
+            texts.split_at_checked(usize::from(open.operation_len)).unwrap_or(("", ""));
+        let fields = self.fields.bytes.get(self.fields.index(open.fields_at)..).unwrap_or(&[]);
         Texts {
-            operation: std::str::from_utf8(operation).unwrap_or(""),
-            text: std::str::from_utf8(text).unwrap_or(""),
-            fields: bytes.get(..usize::from(open.fields_len)).unwrap_or(&[]),
+            operation,
+            text: texts.get(..usize::from(open.text_len)).unwrap_or(""),
+            fields: fields.get(..usize::from(open.fields_len)).unwrap_or(&[]),
         }
     }
 
-    /// Forgets the requests at the front that were answered.
+    /// Forgets requests that were answered.
+    #[inline]
     pub(super) fn settle(&mut self) {
         while self.requests.front().is_some_and(|open| open.answered) {
             self.requests.pop_front();
+            self.left = self.left.saturating_add(1);
         }
         let Some(front) = self.requests.front() else {
-            self.base =
-                self.base.saturating_add(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX));
-            self.bytes.clear();
+            self.texts.drop_front(self.texts.bytes.len());
+            self.texts.bytes.clear();
+            self.fields.drop_front(self.fields.bytes.len());
+            self.fields.bytes.clear();
             return;
         };
-        let dead = usize::try_from(front.at.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        if dead >= COMPACT_BYTES && dead >= self.bytes.len() / 2 {
-            self.bytes.drain(..dead.min(self.bytes.len()));
-            self.base = front.at;
+        let dead = self.texts.index(front.at).min(self.texts.bytes.len());
+        let dead_fields = self.fields.index(front.fields_at).min(self.fields.bytes.len());
+        if dead >= COMPACT_BYTES && dead >= self.texts.bytes.len() / 2 {
+            self.texts.bytes.drain(..self.texts.bytes.floor_char_boundary(dead));
+            self.texts.drop_front(dead);
         }
+        if dead_fields >= COMPACT_BYTES && dead_fields >= self.fields.bytes.len() / 2 {
+            self.fields.bytes.drain(..dead_fields);
+            self.fields.drop_front(dead_fields);
+        }
+        let answered = self.requests.len().saturating_sub(self.waiting);
+        if answered > MAX_ANSWERED && answered > self.waiting {
+            self.compact();
+        }
+    }
+
+    /// Drops those that were answered from behind an old one that still waits, which a stream of
+    /// numbered messages may have for hours.
+    #[cold]
+    fn compact(&mut self) {
+        let mut kept = Self { ids: self.ids.take(), ..Self::default() };
+        if let Some(ids) = &mut kept.ids {
+            ids.clear();
+        }
+        for open in self.requests.iter().filter(|open| !open.answered) {
+            let Texts { operation, text, fields } = self.texts(open);
+            let correlation = open.id.map_or(Correlation::Ordered, Correlation::Id);
+            let status = crate::protocol::Status::Ok;
+            let message = Message { correlation, status, operation, text, fields };
+            kept.push(&open.span, &message, usize::MAX);
+        }
+        *self = kept;
     }
 
     /// Forgets everything; returns how many requests were waiting.
     fn clear(&mut self) -> usize {
         let waiting = self.waiting;
         self.requests.clear();
-        self.bytes.clear();
-        self.waiting = 0;
-        self.base = 0;
+        self.texts.bytes.clear();
+        self.texts.dropped = 0;
+        self.fields.bytes.clear();
+        self.fields.dropped = 0;
+        (self.left, self.waiting) = (0, 0);
+        self.ids = None;
         waiting
+    }
+
+    /// The memory that is kept for requests to come, in bytes.
+    #[inline]
+    fn capacity(&self) -> usize {
+        let requests = self.requests.capacity().saturating_mul(size_of::<Open>());
+        let texts = self.texts.bytes.capacity().saturating_add(self.fields.bytes.capacity());
+        requests.saturating_add(texts)
     }
 }
 
@@ -164,7 +274,7 @@ impl OpenPool {
     /// Takes back a queue; returns how many requests were still waiting in it.
     pub(super) fn put(&mut self, mut queue: Box<OpenQueue>) -> usize {
         let waiting = queue.clear();
-        if self.spare.len() < MAX_SPARE && queue.bytes.capacity() <= MAX_SPARE_BYTES {
+        if self.spare.len() < MAX_SPARE && queue.capacity() <= MAX_SPARE_BYTES {
             self.spare.push(queue);
         }
         waiting
@@ -184,7 +294,7 @@ mod tests {
     fn ordered_requests_are_answered_first_come_first_served() {
         let mut queue = OpenQueue::default();
         for text in ["a", "bb", ""] {
-            assert!(queue.push(Span::default(), &request(text, Correlation::Ordered), 10));
+            assert!(queue.push(&Span::default(), &request(text, Correlation::Ordered), 10));
         }
         for text in ["a", "bb", ""] {
             let open = queue.answer(Correlation::Ordered).expect("a request waits");
@@ -201,7 +311,7 @@ mod tests {
         let mut queue = OpenQueue::default();
         for id in 1..=3 {
             let text = id.to_string();
-            assert!(queue.push(Span::default(), &request(&text, Correlation::Id(id)), 10));
+            assert!(queue.push(&Span::default(), &request(&text, Correlation::Id(id)), 10));
         }
         for id in [2, 3, 1] {
             let open = queue.answer(Correlation::Id(id)).expect("it waits");
@@ -209,14 +319,43 @@ mod tests {
             assert!(queue.answer(Correlation::Id(id)).is_none());
             queue.settle();
         }
-        assert!(queue.bytes.is_empty());
+        assert!(queue.texts.bytes.is_empty() && queue.fields.bytes.is_empty());
+    }
+
+    /// As a connection with a stream that stays open behaves.
+    #[test]
+    fn one_that_waits_for_long_holds_up_nothing() {
+        let mut queue = OpenQueue::default();
+        let push = |queue: &mut OpenQueue, id: u64| {
+            let text = format!("request {id}");
+            assert!(queue.push(&Span::default(), &request(&text, Correlation::Id(id)), 40));
+        };
+        push(&mut queue, 0);
+        // Always 30 more under way, answered in the order in which a shuffle puts them.
+        (1..=30).for_each(|id| push(&mut queue, id));
+        let mut open: Vec<u64> = (1..=30).collect();
+        for id in 31..20_000 {
+            push(&mut queue, id);
+            let index = (id * 7919 % 31) as usize;
+            open.push(id);
+            let answered = open.swap_remove(index);
+            let found = queue.answer(Correlation::Id(answered)).expect("it waits");
+            assert_eq!(queue.texts(&found).text, format!("request {answered}"));
+            assert!(queue.answer(Correlation::Id(answered)).is_none());
+            queue.settle();
+            assert_eq!(queue.len(), 31);
+        }
+        assert!(queue.capacity() < 64 * 1024);
+        let first = queue.answer(Correlation::Id(0)).expect("it still waits");
+        assert_eq!(queue.texts(&first).text, "request 0");
+        assert_eq!(queue.ids.as_ref().map(|ids| ids.find(0)), Some(None));
     }
 
     #[test]
     fn a_full_queue_takes_no_more() {
         let mut queue = OpenQueue::default();
-        assert!(queue.push(Span::default(), &request("a", Correlation::Ordered), 1));
-        assert!(!queue.push(Span::default(), &request("b", Correlation::Ordered), 1));
+        assert!(queue.push(&Span::default(), &request("a", Correlation::Ordered), 1));
+        assert!(!queue.push(&Span::default(), &request("b", Correlation::Ordered), 1));
         assert_eq!(queue.len(), 1);
     }
 
@@ -224,13 +363,13 @@ mod tests {
     fn a_queue_that_is_never_empty_does_not_grow() {
         let mut queue = OpenQueue::default();
         let text = "x".repeat(128);
-        queue.push(Span::default(), &request(&text, Correlation::Ordered), 10);
+        queue.push(&Span::default(), &request(&text, Correlation::Ordered), 10);
         for _ in 0..10_000 {
-            queue.push(Span::default(), &request(&text, Correlation::Ordered), 10);
+            queue.push(&Span::default(), &request(&text, Correlation::Ordered), 10);
             let open = queue.answer(Correlation::Ordered).expect("one waits");
             assert_eq!(queue.texts(&open).text, text);
             queue.settle();
         }
-        assert!(queue.bytes.capacity() < 4 * COMPACT_BYTES);
+        assert!(queue.capacity() < 4 * COMPACT_BYTES);
     }
 }

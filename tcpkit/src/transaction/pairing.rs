@@ -15,7 +15,7 @@ use crate::{
 /// A conversation's pairing state, borrowed while its stream is being decoded.
 pub(super) struct Pairing<'c, 'e> {
     pub(super) protocol: &'static Protocol,
-    pub(super) ends: Ends,
+    pub(super) ends: Ends<'c>,
     pub(super) level: Quality,
     pub(super) wall_offset_ns: i64,
     pub(super) limits: ConversationLimits,
@@ -27,7 +27,7 @@ pub(super) struct Pairing<'c, 'e> {
 }
 
 impl Pairing<'_, '_> {
-    pub(super) fn on_request(&mut self, span: Span, message: &Message<'_>) -> Result<(), Lost> {
+    pub(super) fn on_request(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         self.counts.requests += 1;
         if message.correlation == Correlation::OneWay {
             self.counts.requests_one_way += 1;
@@ -42,7 +42,7 @@ impl Pairing<'_, '_> {
         }
     }
 
-    pub(super) fn on_response(&mut self, span: Span, message: &Message<'_>) -> Result<(), Lost> {
+    pub(super) fn on_response(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         self.counts.responses += 1;
         if message.correlation == Correlation::OneWay {
             self.counts.responses_one_way += 1;
@@ -60,7 +60,7 @@ impl Pairing<'_, '_> {
             return Err(Lost::Orphan);
         }
         self.counts.paired += 1;
-        self.report(&open, &span, message);
+        self.report(&open, span, message);
         if let Some(queue) = self.open.as_mut() {
             queue.settle();
             if queue.len() == 0
@@ -90,8 +90,8 @@ impl Pairing<'_, '_> {
         let names = self.protocol.field_names;
         let transaction = Transaction {
             unix_ns: request.start_ns.saturating_add_signed(self.wall_offset_ns),
-            client: self.ends.client,
-            server: self.ends.server,
+            client: *self.ends.client,
+            server: *self.ends.server,
             protocol: self.protocol.name,
             operation: texts.operation,
             request: texts.text,

@@ -41,37 +41,30 @@ pub(super) enum Loss {
 /// One direction of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
+    /// What came of a message so far; none at rest, so that a connection at rest costs little, and
+    /// none for messages that come whole.
+    partial: Option<Box<Partial>>,
+    /// The sequence number of the next byte for the decoder.
+    position: Seq,
+}
+
+/// A message in progress.
+#[derive(Debug, Default)]
+struct Partial {
+    span: Span,
     /// Bytes that the decoder could not use yet.
     pending: Vec<u8>,
     /// How long `pending` has to get before the decoder looks again.
     want: usize,
     /// How many bytes need not be seen.
     skip: u64,
-    /// The sequence number of the next byte for the decoder.
-    position: Seq,
+    /// Whether the message's first byte came.
     started: bool,
-    span: Span,
 }
 
-impl Stream {
-    /// Whether no message is in progress.
-    pub(super) fn is_at_boundary(&self) -> bool {
+impl Partial {
+    fn is_nothing(&self) -> bool {
         !self.started && self.pending.is_empty() && self.skip == 0
-    }
-
-    /// Forgets the message in progress.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Notes `count` bytes of the message in progress.
-    fn note(&mut self, count: u64, time_ns: u64, ack: Option<Seq>) {
-        if !self.started {
-            self.start(time_ns, ack);
-        }
-        self.span.end_ns = self.span.end_ns.max(time_ns);
-        self.span.bytes = self.span.bytes.saturating_add(count);
-        self.advance(count);
     }
 
     fn start(&mut self, time_ns: u64, ack: Option<Seq>) {
@@ -79,78 +72,155 @@ impl Stream {
         self.span = Span { start_ns: time_ns, end_ns: time_ns, ack, ..Span::default() };
     }
 
+    /// Notes `count` bytes of the message.
+    #[inline]
+    fn note(&mut self, count: u64, time_ns: u64, ack: Option<Seq>) {
+        if !self.started {
+            self.start(time_ns, ack);
+        }
+        self.span.end_ns = self.span.end_ns.max(time_ns);
+        self.span.bytes = self.span.bytes.saturating_add(count);
+    }
+}
+
+/// What a stream is read with.
+pub(super) struct Reading<'r> {
+    pub(super) direction: Direction,
+    pub(super) decoder: &'r mut dyn Decoder,
+    pub(super) scratch: &'r mut Scratch,
+}
+
+/// When and where in the stream bytes came.
+#[derive(Clone, Copy)]
+struct Origin {
+    time_ns: u64,
+    ack: Option<Seq>,
+}
+
+impl Stream {
+    /// Whether no message is in progress.
+    pub(super) fn is_at_boundary(&self) -> bool {
+        self.partial.is_none()
+    }
+
+    /// Forgets the message in progress.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    #[inline]
     fn advance(&mut self, count: u64) {
         #[expect(clippy::cast_possible_truncation, reason = "sequence numbers count modulo 2^32")]
         let count = count as u32;
         self.position = self.position.advance(count);
     }
 
-    /// Ends the message in progress.
-    fn finish(&mut self) -> Span {
-        self.started = false;
-        Span { end_seq: self.position, ..self.span }
-    }
-
-    /// Feeds bytes to the decoder and hands over the messages they complete.
+    /// Feeds bytes to the decoder and hands over the messages they complete. After an error the
+    /// message in progress is forgotten.
+    #[inline]
     pub(super) fn feed(
         &mut self,
-        direction: Direction,
         chunk: &Chunk<'_>,
-        decoder: &mut dyn Decoder,
-        scratch: &mut Scratch,
-        on_message: &mut dyn FnMut(Span, &Message<'_>) -> Result<(), Loss>,
+        reading: &mut Reading<'_>,
+        on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
     ) -> Result<(), Loss> {
+        if self.partial.is_some() {
+            return self.feed_on(chunk, reading, on_message);
+        }
+        self.position = chunk.seq;
+        let mut partial = Partial::default();
+        let origin = Origin { time_ns: chunk.time_ns, ack: chunk.ack };
+        self.run(&mut partial, chunk.bytes, origin, false, reading, on_message)?;
+        if !partial.is_nothing() {
+            self.partial = Some(Box::new(partial));
+        }
+        Ok(())
+    }
+
+    /// Goes on with a message of which a part came before.
+    #[inline(never)]
+    fn feed_on(
+        &mut self,
+        chunk: &Chunk<'_>,
+        reading: &mut Reading<'_>,
+        on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        let Some(mut partial) = self.partial.take() else { return Ok(()) };
         let mut input = chunk.bytes;
         let mut ask_once = false;
-        if self.pending.is_empty() {
+        let origin = Origin { time_ns: chunk.time_ns, ack: chunk.ack };
+        if partial.pending.is_empty() {
             self.position = chunk.seq;
         }
-        if self.skip > 0 {
-            let skipped = self.skip.min(len_u64(input));
-            self.skip = self.skip.saturating_sub(skipped);
-            self.note(skipped, chunk.time_ns, chunk.ack);
+        if partial.skip > 0 {
+            let skipped = partial.skip.min(len_u64(input));
+            partial.skip = partial.skip.saturating_sub(skipped);
+            partial.note(skipped, origin.time_ns, origin.ack);
+            self.advance(skipped);
             input = input.get(usize::try_from(skipped).unwrap_or(usize::MAX)..).unwrap_or(&[]);
-            if self.skip > 0 {
+            if partial.skip > 0 {
+                self.partial = Some(partial);
                 return Ok(());
             }
             ask_once = true;
         }
-        if self.pending.is_empty() {
-            return self.run(direction, input, chunk, ask_once, decoder, scratch, on_message);
+        if partial.pending.is_empty() {
+            self.run_on(&mut partial, input, origin, ask_once, reading, on_message)?;
+        } else {
+            let mut pending = std::mem::take(&mut partial.pending);
+            pending.extend_from_slice(input);
+            if pending.len() < partial.want {
+                partial.pending = pending;
+            } else {
+                self.run_on(&mut partial, &pending, origin, false, reading, on_message)?;
+            }
         }
-        let mut pending = std::mem::take(&mut self.pending);
-        pending.extend_from_slice(input);
-        if pending.len() < self.want {
-            self.pending = pending;
-            return Ok(());
+        if !partial.is_nothing() {
+            self.partial = Some(partial);
         }
-        self.run(direction, &pending, chunk, false, decoder, scratch, on_message)
+        Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "borrowed apart from the conversation's fields")]
+    /// The same as [`Self::run`], which is compiled once more for messages that come whole.
+    #[inline(never)]
+    fn run_on(
+        &mut self,
+        partial: &mut Partial,
+        input: &[u8],
+        origin: Origin,
+        ask_once: bool,
+        reading: &mut Reading<'_>,
+        on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        self.run(partial, input, origin, ask_once, reading, on_message)
+    }
+
+    #[inline(always)]
     fn run(
         &mut self,
-        direction: Direction,
+        partial: &mut Partial,
         mut input: &[u8],
-        chunk: &Chunk<'_>,
+        origin: Origin,
         mut ask_once: bool,
-        decoder: &mut dyn Decoder,
-        scratch: &mut Scratch,
-        on_message: &mut dyn FnMut(Span, &Message<'_>) -> Result<(), Loss>,
+        reading: &mut Reading<'_>,
+        on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
     ) -> Result<(), Loss> {
+        let Origin { time_ns, ack } = origin;
         while !input.is_empty() || ask_once {
             ask_once = false;
-            match decoder.decode(direction, input, scratch) {
+            match reading.decoder.decode(reading.direction, input, reading.scratch) {
                 Step::Consumed { len, message } => {
                     if (len == 0 && message.is_none()) || len > input.len() {
                         return Err(Loss::Invalid);
                     }
                     if len > 0 {
-                        self.note(len_u64_of(len), chunk.time_ns, chunk.ack);
+                        partial.note(len_u64_of(len), time_ns, ack);
+                        self.advance(len_u64_of(len));
                     }
                     if let Some(message) = message {
-                        let span = self.finish();
-                        on_message(span, &message)?;
+                        partial.started = false;
+                        partial.span.end_seq = self.position;
+                        on_message(&partial.span, &message)?;
                     }
                     input = input.get(len..).unwrap_or(&[]);
                 }
@@ -158,7 +228,7 @@ impl Stream {
                     if len == 0 || len > input.len() {
                         return Err(Loss::Invalid);
                     }
-                    self.started = false;
+                    partial.started = false;
                     self.advance(len_u64_of(len));
                     input = input.get(len..).unwrap_or(&[]);
                 }
@@ -167,13 +237,14 @@ impl Stream {
                         return Err(Loss::Invalid);
                     }
                     let skipped = len.min(len_u64(input));
-                    self.skip = len.saturating_sub(skipped);
+                    partial.skip = len.saturating_sub(skipped);
                     if skipped > 0 {
-                        self.note(skipped, chunk.time_ns, chunk.ack);
+                        partial.note(skipped, time_ns, ack);
+                        self.advance(skipped);
                     }
                     let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
                     input = input.get(skipped..).unwrap_or(&[]);
-                    if self.skip > 0 {
+                    if partial.skip > 0 {
                         return Ok(());
                     }
                     ask_once = true;
@@ -185,15 +256,15 @@ impl Stream {
                     if at_least <= input.len() || at_least > MAX_LOOKAHEAD {
                         return Err(Loss::Invalid);
                     }
-                    if !self.started {
-                        self.start(chunk.time_ns, chunk.ack);
+                    if !partial.started {
+                        partial.start(time_ns, ack);
                     }
-                    self.pending = input.to_vec();
-                    self.want = at_least;
+                    partial.pending = input.to_vec();
+                    partial.want = at_least;
                     return Ok(());
                 }
                 Step::Invalid(error) => {
-                    log::debug!("{direction:?} bytes cannot be read: {error}");
+                    log::debug!("{:?} bytes cannot be read: {error}", reading.direction);
                     return Err(Loss::Invalid);
                 }
             }
@@ -201,24 +272,24 @@ impl Stream {
         Ok(())
     }
 
-    /// Bytes are not known: they are skipped, or do without, or the stream ends here.
+    /// Bytes are not known: they are skipped, or done without, or the stream ends here. After an
+    /// error the message in progress is forgotten.
     pub(super) fn gap(
         &mut self,
-        direction: Direction,
         mut len: u64,
         cause: GapCause,
-        decoder: &mut dyn Decoder,
-        scratch: &mut Scratch,
-        on_message: &mut dyn FnMut(Span, &Message<'_>) -> Result<(), Loss>,
+        reading: &mut Reading<'_>,
+        on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
     ) -> Result<(), Loss> {
-        if !self.pending.is_empty() {
+        let mut partial = self.partial.take().unwrap_or_default();
+        if !partial.pending.is_empty() {
             return Err(Loss::Hidden);
         }
         while len > 0 {
-            let mut known = self.skip.min(len);
-            self.skip = self.skip.saturating_sub(known);
+            let mut known = partial.skip.min(len);
+            partial.skip = partial.skip.saturating_sub(known);
             if known == 0 {
-                known = decoder.handle_gap(direction, len).min(len);
+                known = reading.decoder.handle_gap(reading.direction, len).min(len);
             }
             if known == 0 {
                 return Err(Loss::Hidden);
@@ -226,26 +297,24 @@ impl Stream {
             len = len.saturating_sub(known);
             let time_ns = match cause {
                 GapCause::Cut { time_ns } => time_ns,
-                GapCause::Lost => self.span.end_ns,
+                GapCause::Lost => partial.span.end_ns,
             };
-            self.note(known, time_ns, None);
+            partial.note(known, time_ns, None);
+            self.advance(known);
             match cause {
-                GapCause::Cut { .. } => self.span.cut = true,
+                GapCause::Cut { .. } => partial.span.cut = true,
                 GapCause::Lost => {
-                    self.span.lost = true;
-                    self.span.untimed = true;
+                    partial.span.lost = true;
+                    partial.span.untimed = true;
                 }
             }
-            if self.skip == 0 {
-                let nothing = Chunk {
-                    bytes: &[],
-                    time_ns,
-                    seq: self.position,
-                    ack: None,
-                    turn: crate::flow::Turn::Running,
-                };
-                self.run(direction, &[], &nothing, true, decoder, scratch, on_message)?;
+            if partial.skip == 0 {
+                let origin = Origin { time_ns, ack: None };
+                self.run_on(&mut partial, &[], origin, true, reading, on_message)?;
             }
+        }
+        if !partial.is_nothing() {
+            self.partial = Some(partial);
         }
         Ok(())
     }

@@ -6,12 +6,8 @@
 use super::{
     commands::{self, Command, Role, Secret},
     line::{self, Count},
-    render,
 };
-use crate::protocol::cursor::Cursor;
-
-/// The longest text that is put together here.
-const MAX_TEXT: usize = 192;
+use crate::protocol::{cursor::Cursor, words::Words};
 
 /// The most arguments of such a request, its command included.
 const MAX_ARGS: i64 = 16;
@@ -27,54 +23,36 @@ pub(super) struct Request {
     pub(super) args: u32,
     /// Its bytes.
     pub(super) len: usize,
-    text: [u8; MAX_TEXT],
-    text_len: usize,
-}
-
-impl Request {
-    /// The request as typed.
-    pub(super) fn text(&self) -> &str {
-        let text = self.text.get(..self.text_len).unwrap_or_default();
-        std::str::from_utf8(text).unwrap_or_default()
-    }
 }
 
 /// The request at the beginning of `input`, if it is whole, known and ordinary, and its text shows
-/// as it is in at most `max_text` bytes.
+/// as it is in at most `max_text` bytes. The text is then in `words`.
 #[inline]
-pub(super) fn request(input: &[u8], max_text: usize) -> Option<Request> {
+pub(super) fn request(input: &[u8], max_text: usize, words: &mut Words) -> Option<Request> {
     let [b'*', ..] = input else { return None };
     let Count::Is(count @ 1..=MAX_ARGS, header) = line::count(input) else { return None };
     let mut cursor = Cursor::new(input);
     cursor.advance(header);
-    let mut text = [0; MAX_TEXT];
-    let mut text_len = 0_usize;
-    let mut command = None;
-    for _ in 0..count {
-        let argument = bulk(&mut cursor)?;
-        if !render::is_plain(argument) {
-            return None;
-        }
-        if command.is_none() {
-            let found = commands::lookup(argument);
-            let ordinary = matches!(found.role, Role::Ordinary | Role::Neutral)
-                && found.secret == Secret::None
-                && !found.container
-                && !found.name.is_empty();
-            command = Some(ordinary.then_some(found)?);
-        } else {
-            *text.get_mut(text_len)? = b' ';
-            text_len = text_len.wrapping_add(1);
-        }
-        let end = text_len.checked_add(argument.len())?;
-        text.get_mut(text_len..end)?.copy_from_slice(argument);
-        text_len = end;
+    words.clear();
+    let (from, name) = bulk(&mut cursor)?;
+    words.push(from, name.len())?;
+    let command = commands::lookup(name);
+    let ordinary = matches!(command.role, Role::Ordinary | Role::Neutral)
+        && command.secret == Secret::None
+        && !command.container
+        && !command.name.is_empty();
+    if !ordinary {
+        return None;
     }
-    if text_len > max_text {
+    for _ in 1..count {
+        let (from, argument) = bulk(&mut cursor)?;
+        words.push(from, argument.len())?;
+    }
+    if words.len() > max_text || !words.are_plain() {
         return None;
     }
     let args = u32::try_from(count).ok()?.saturating_sub(1);
-    Some(Request { command: command?, args, len: cursor.consumed(), text, text_len })
+    Some(Request { command, args, len: cursor.consumed() })
 }
 
 /// The length of the reply at the beginning of `input`, if it is whole and a status, an integer or
@@ -101,15 +79,16 @@ pub(super) fn reply(input: &[u8]) -> Option<usize> {
     }
 }
 
-/// Takes a bulk string with its CRLF.
+/// Takes a bulk string with its CRLF. Returns what begins with it and goes on behind it, and itself.
 #[inline]
-fn bulk<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+fn bulk<'a>(cursor: &mut Cursor<'a>) -> Option<(&'a [u8], &'a [u8])> {
     let rest = cursor.rest();
     let [b'$', ..] = rest else { return None };
     let Count::Is(len, header) = line::count(rest) else { return None };
     cursor.advance(header);
+    let from = cursor.rest();
     let body = cursor.take(u64::try_from(len).ok()?)?;
     let [b'\r', b'\n', ..] = cursor.rest() else { return None };
     cursor.advance(2);
-    Some(body)
+    Some((from, body))
 }

@@ -43,7 +43,7 @@ pub(super) enum Count {
 }
 
 /// The number after the type byte of the header line at the beginning of `bytes`.
-#[inline]
+#[inline(always)]
 pub(super) fn count(bytes: &[u8]) -> Count {
     // Nearly all lengths have one or two digits.
     match *bytes {
@@ -55,6 +55,7 @@ pub(super) fn count(bytes: &[u8]) -> Count {
     }
 }
 
+#[inline(never)]
 fn long_count(bytes: &[u8]) -> Count {
     match header(bytes) {
         Line::Whole(body, len) => match number(body) {

@@ -75,17 +75,15 @@ impl Requests {
         link: &mut Link,
         scratch: &'s mut Scratch,
     ) -> Step<'s> {
+        let max_text = scratch.options().max_text;
         if self.partial.is_none()
             && !scratch.options().fields
-            && let Some(request) = fast::request(input, scratch.options().max_text)
+            && let Some(request) = fast::request(input, max_text, scratch.words())
         {
-            let mut draft = scratch.draft();
-            draft.operation.push_str(request.command.name);
-            draft.text.push_str(request.text());
             return match link.request(Effect::Of(request.command.role), request.args) {
                 Ok(correlation) => Step::Consumed {
                     len: request.len,
-                    message: Some(scratch.finish(draft, correlation, Status::Ok)),
+                    message: Some(scratch.of_words(correlation, request.command.name)),
                 },
                 Err(reason) => invalid(reason),
             };
