@@ -21,8 +21,8 @@ use crate::{
 const SHORT: usize = 5_000;
 const LONG: usize = 20_000;
 
-/// How much more than expected is a failure, in percent: runs of one binary differ by less than a
-/// tenth of it, since hash tables have random seeds.
+/// How much more than expected is a failure, in percent: runs of one binary differ by one percent at
+/// most, since hash tables have random seeds.
 const MARGIN: f64 = 5.0;
 
 /// The same, when another compiler built the agent.
