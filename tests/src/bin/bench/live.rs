@@ -81,6 +81,20 @@ pub(crate) fn settle() {
     thread::sleep(SETTLED);
 }
 
+/// What a ledger says is missing, by kind: numbers differ from run to run.
+pub(crate) fn losses(ledger: &Ledger) -> Vec<String> {
+    let kind = |loss: String| {
+        let head = loss.split(':').next().unwrap_or_default().to_owned();
+        let is_number = |word: &&str| word.parse::<u64>().is_ok();
+        // A warning says at length what its first words say.
+        match head.to_uppercase() == head {
+            true => head,
+            false => loss.split(' ').filter(|word| !is_number(word)).collect::<Vec<_>>().join(" "),
+        }
+    };
+    ledger.losses().into_iter().map(kind).collect()
+}
+
 /// Waits until an agent has received so many packets, and gives its ledger.
 pub(crate) fn wait_until_received(agent: &Agent, packets: u64) -> Ledger {
     let deadline = Instant::now() + PATIENCE;

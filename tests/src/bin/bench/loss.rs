@@ -9,7 +9,7 @@ use std::{
 use tcpkit_tests::{agent::Agent, ledger::Ledger};
 
 use crate::{
-    live::{Crowd, Hosts, INTERFACE, PRINTING, QUIET, settle, wait_until_received},
+    live::{Crowd, Hosts, INTERFACE, PRINTING, QUIET, losses, settle, wait_until_received},
     options::{Contestant, Options},
     report::Report,
 };
@@ -55,7 +55,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) {
             report.sample(&what, "packets matched", ledger.total("packets matched") as f64);
             report.sample(&what, "requests/s", rate);
             report.note(&what, "packets lost", &format!("it took {took:.0} s"));
-            for loss in ledger.losses() {
+            for loss in losses(&ledger) {
                 report.note(&what, "packets lost", &loss);
             }
         }

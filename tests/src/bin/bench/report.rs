@@ -169,7 +169,9 @@ impl Report {
             lines[0][0] = part[0].row.to_owned();
             lines.extend(part.iter().map(Figure::cells));
             let widths: [usize; 7] = std::array::from_fn(|column| {
-                lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0).max(3)
+                let len = |cells: &[String; 7]| cells[column].chars().count();
+                // Notes may be long, and stand last.
+                if column == 6 { 3 } else { lines.iter().map(len).max().unwrap_or(0).max(3) }
             });
             lines.insert(1, std::array::from_fn(|column| rule(column, widths[column])));
             for cells in lines {

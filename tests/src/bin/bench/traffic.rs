@@ -6,7 +6,7 @@ use std::fs::File;
 use tcpkit_tests::agent::Agent;
 
 use crate::{
-    live::{Hosts, INTERFACE, PRINTING, QUIET, settle},
+    live::{Hosts, INTERFACE, PRINTING, QUIET, losses, settle},
     options::{Contestant, Options},
     process::cpu_ns,
     report::{Goal, Report},
@@ -85,6 +85,11 @@ fn how(pipeline: u32) -> String {
 /// The figures' order, and what is expected of them.
 fn set_up(report: &mut Report, pipeline: u32, watcher: Watcher<'_>, name: &str) {
     report.place(name, "requests/s");
+    if !matches!(watcher, Watcher::Nobody) {
+        for unit in ["kept", "µs CPU a request", "packets lost"] {
+            report.place(name, unit);
+        }
+    }
     match watcher {
         Watcher::Quiet(_) => {
             if pipeline == 1 {
@@ -154,10 +159,10 @@ fn watch(agent: Agent, requests: u64, load: impl FnOnce() -> f64) -> Run {
     settle();
     let cpu_ns = cpu_ns(agent.pid()) - before;
     let ledger = agent.stop().ledger();
-    let mut says = ledger.losses();
+    let mut says = losses(&ledger);
     let transactions = ledger.total("transactions");
     if transactions < requests {
-        says.push(format!("only {transactions} of {requests} requests were found"));
+        says.push("not all requests were found".to_owned());
     }
     Run { requests_a_second, cpu_ns, lost_packets: ledger.lost_packets(), says }
 }
