@@ -121,9 +121,6 @@ fn count_all(options: &Options, agent: &Contestant) -> Result<Vec<(String, f64)>
             counted.push((format!("{traffic}, {way}"), more as f64 / packets as f64));
         }
     }
-    for path in [short, long] {
-        fs::remove_file(&path).with_context(|| format!("{}", path.display()))?;
-    }
     Ok(counted)
 }
 

@@ -76,8 +76,10 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode> {
     let options = Options::parse(env::args().skip(1))?;
     if options.rows == ["instructions"] {
-        instructions::check(&options)?;
-        return Ok(ExitCode::SUCCESS);
+        options.make_files()?;
+        let checked = instructions::check(&options);
+        options.remove_files()?;
+        return checked.map(|()| ExitCode::SUCCESS);
     }
     for row in &options.rows {
         let is_row = ROWS.iter().any(|(name, _)| name == row);
@@ -90,6 +92,7 @@ fn run() -> Result<ExitCode> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         flag::register(signal, options.stop_flag())?;
     }
+    options.make_files()?;
     let mut report = Report::default();
     for (name, measure) in ROWS {
         let is_asked_for = options.rows.is_empty() || options.rows.iter().any(|row| row == name);
@@ -101,8 +104,9 @@ fn run() -> Result<ExitCode> {
             }
         }
     }
+    options.remove_files()?;
     let about = about(&options);
-    let path = options.file("results.json");
+    let path = options.results();
     report.write_json(&about, &path)?;
     println!("{}\n\n{}", headline(&about), report.table());
     eprintln!("bench: every sample is in {}", path.display());

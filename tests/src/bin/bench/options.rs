@@ -67,7 +67,7 @@ pub(crate) struct Options {
     /// The agents, at least one. They alternate, too.
     pub(crate) agents: Vec<Contestant>,
     /// Where files go.
-    pub(crate) folder: PathBuf,
+    folder: PathBuf,
     /// Whether it is only tried that everything works.
     pub(crate) quick: bool,
     /// The file with the instructions that are expected.
@@ -112,8 +112,6 @@ impl Options {
         names.sort_unstable();
         names.dedup();
         ensure!(names.len() == options.agents.len(), "agents need different names: NAME=PATH");
-        fs::create_dir_all(&options.folder)
-            .with_context(|| format!("{}", options.folder.display()))?;
         Ok(options)
     }
 
@@ -122,9 +120,30 @@ impl Options {
         if self.quick { quick } else { whole }
     }
 
-    /// A file of the benchmark's own.
+    /// A file that is gone when all is measured.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.files().join(name)
+    }
+
+    /// Where results are kept.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.folder.join("results.json")
+    }
+
+    /// Makes the folder of files that are needed for a while only.
+    pub(crate) fn make_files(&self) -> Result<()> {
+        let files = self.files();
+        fs::create_dir_all(&files).with_context(|| format!("{}", files.display()))
+    }
+
+    /// Removes it, with all that is in it.
+    pub(crate) fn remove_files(&self) -> Result<()> {
+        let files = self.files();
+        fs::remove_dir_all(&files).with_context(|| format!("{}", files.display()))
+    }
+
+    fn files(&self) -> PathBuf {
+        self.folder.join("files")
     }
 
     /// What is set when somebody interrupts.
