@@ -9,8 +9,9 @@
 )]
 
 use std::{
-    env, fs,
-    io::Read,
+    env,
+    fs::{self, File},
+    io::{self, Read},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -134,14 +135,33 @@ impl Agent {
 
     /// Starts what `command` says is an agent, and waits until it captures.
     #[must_use]
-    pub fn spawn(netns: &Netns, mut command: Command) -> Self {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub fn spawn(netns: &Netns, command: Command) -> Self {
+        Self::begin(netns, command, Stdio::piped())
+    }
+
+    /// The same, with a file for what it prints.
+    #[must_use]
+    pub fn spawn_into(netns: &Netns, command: Command, output: File) -> Self {
+        Self::begin(netns, command, output.into())
+    }
+
+    fn begin(netns: &Netns, mut command: Command, output: Stdio) -> Self {
+        command.stdout(output).stderr(Stdio::piped());
         let mut child = netns.run(|| command.spawn().unwrap());
-        let stdout = Collected::new(child.stdout.take().unwrap());
+        let stdout = match child.stdout.take() {
+            Some(pipe) => Collected::new(pipe),
+            None => Collected::new(io::empty()),
+        };
         let stderr = Collected::new(child.stderr.take().unwrap());
         let mut agent = Self { child, output: Some((stdout, stderr)) };
         agent.wait_for_stderr("tcpkit: listening on ", 1);
         agent
+    }
+
+    /// The number of its process.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
     }
 
     /// Waits until it has said something so many times.
@@ -176,7 +196,7 @@ impl Agent {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+        kill(self.pid(), signal).unwrap();
     }
 
     /// Asks for the ledger while the agent goes on, and waits for it.

@@ -11,11 +11,9 @@ use aya::{
     Ebpf, EbpfLoader,
     programs::{SchedClassifier, TestRun, TestRunOptions, Xdp},
 };
-use object::{
-    Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
-    write::{Object, Symbol, SymbolSection},
-};
 use tcpkit::filter::Insn;
+
+use crate::program::object;
 
 const NAME: &str = "filter";
 
@@ -33,7 +31,8 @@ impl Classifier {
     #[must_use]
     pub fn load(filter: &[Insn]) -> Self {
         let program = [&[Insn::second_argument(0)], filter].concat();
-        let mut ebpf = EbpfLoader::new().load(&object(&program, b"classifier")).unwrap();
+        let mut ebpf =
+            EbpfLoader::new().load(&object(NAME, b"classifier", &code(&program))).unwrap();
         let classifier: &mut SchedClassifier = ebpf.program_mut(NAME).unwrap().try_into().unwrap();
         classifier.load().unwrap_or_else(|error| panic!("the verifier refuses: {error:?}"));
         Self { ebpf, xdp: false }
@@ -42,7 +41,7 @@ impl Classifier {
     /// Loads the instructions for XDP.
     #[must_use]
     pub fn load_xdp(filter: &[Insn]) -> Self {
-        let mut ebpf = EbpfLoader::new().load(&object(filter, b"xdp.frags")).unwrap();
+        let mut ebpf = EbpfLoader::new().load(&object(NAME, b"xdp.frags", &code(filter))).unwrap();
         let program: &mut Xdp = ebpf.program_mut(NAME).unwrap().try_into().unwrap();
         program.load().unwrap_or_else(|error| panic!("the verifier refuses: {error:?}"));
         Self { ebpf, xdp: true }
@@ -83,24 +82,6 @@ impl Classifier {
     }
 }
 
-/// The smallest object that holds a program.
-fn object(program: &[Insn], section: &[u8]) -> Vec<u8> {
-    let order = if cfg!(target_endian = "big") { Endianness::Big } else { Endianness::Little };
-    let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, order);
-    let text = object.add_section(Vec::new(), section.to_vec(), SectionKind::Text);
-    let bytes: Vec<u8> = program.iter().flat_map(|insn| insn.to_bytes()).collect();
-    let value = object.append_section_data(text, &bytes, 8);
-    object.add_symbol(Symbol {
-        name: NAME.into(),
-        value,
-        size: bytes.len() as u64,
-        kind: SymbolKind::Text,
-        scope: SymbolScope::Dynamic,
-        weak: false,
-        section: SymbolSection::Section(text),
-        flags: SymbolFlags::None,
-    });
-    let license = object.add_section(Vec::new(), b"license".to_vec(), SectionKind::Data);
-    object.append_section_data(license, b"GPL\0", 1);
-    object.write().unwrap()
+fn code(program: &[Insn]) -> Vec<u8> {
+    program.iter().flat_map(|insn| insn.to_bytes()).collect()
 }

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests and the benchmark share.
 
 pub mod agent;
 pub mod classifier;
@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod line;
 pub mod loaded;
 pub mod netns;
+pub mod program;
 pub mod raw;
 pub mod redis;
 pub mod shapes;

@@ -1,4 +1,4 @@
-//! Builds the agent and finds the binary, wherever the target folder is.
+//! Builds the agent, and the benchmark, and finds the binaries, wherever the target folder is.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -13,9 +13,24 @@ use crate::workspace::Workspace;
 
 /// Builds the agent in release mode, and returns the path of the binary.
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
+    build_binary(workspace, "tcpkit", "tcpkit", &["--release"])
+}
+
+/// Builds the benchmark, and returns the path of the binary. It need not be as fast as the agent.
+pub(crate) fn build_bench(workspace: &Workspace) -> Result<PathBuf> {
+    build_binary(workspace, "tcpkit-tests", "bench", &[])
+}
+
+fn build_binary(
+    workspace: &Workspace,
+    package: &str,
+    name: &str,
+    options: &[&str],
+) -> Result<PathBuf> {
     let mut child = Command::new(&workspace.cargo)
         .current_dir(&workspace.root)
-        .args(["build", "--release", "--package", "tcpkit", "--bin", "tcpkit"])
+        .args(["build", "--package", package, "--bin", name])
+        .args(options)
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -24,12 +39,17 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     let stdout = child.stdout.take().context("cargo's output is not there")?;
     let mut binary = None;
     for line in BufReader::new(stdout).lines() {
-        binary = executable(&line?, "tcpkit").or(binary);
+        binary = executable(&line?, name).or(binary);
     }
     if !child.wait()?.success() {
-        bail!("the agent was not built: type `cargo build --release` to see why");
+        let options = options.join(" ");
+        bail!("{name} was not built: type `cargo build --package {package} {options}` to see why");
     }
-    binary.context("cargo did not say where the agent is: type `cargo build --release --verbose`")
+    binary.with_context(|| {
+        format!(
+            "cargo did not say where {name} is: type `cargo build --package {package} --verbose`"
+        )
+    })
 }
 
 /// The path of the executable, if cargo's message says that the binary `name` is ready.

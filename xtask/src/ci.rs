@@ -1,7 +1,5 @@
 //! `cargo xtask ci`: everything but the tests that a change has to pass.
 
-use std::env;
-
 use anyhow::{Context as _, Result, bail};
 use xshell::cmd;
 
@@ -63,13 +61,12 @@ fn lint_ebpf(workspace: &Workspace) -> Result<()> {
     let toolchain = toolchain::find()?;
     eprintln!("$ clippy on {} for {}", toolchain::EBPF_PACKAGE, Host::current().target());
     let mut command = toolchain.cargo("check", Host::current());
-    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     // What `cargo clippy` does, but with the clippy of this compiler.
     let status = command
         .current_dir(&workspace.root)
         .arg("--release")
         .arg("--target-dir")
-        .arg(workspace.root.join(target).join("ebpf-clippy"))
+        .arg(workspace.target().join("ebpf-clippy"))
         .env("RUSTC_WORKSPACE_WRAPPER", setup::clippy_driver(&toolchain))
         .env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")
         .status();

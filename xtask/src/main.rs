@@ -1,6 +1,7 @@
 //! What people type to set up, build, run and test tcpkit: `cargo xtask <command>`.
 
 mod agent;
+mod bench;
 mod ci;
 mod demo;
 mod fuzz;
@@ -38,6 +39,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run all tests.
     Test(test::TestArgs),
+    /// Measure the agent beside its peers, as root: traffic, CPU, memory, loss.
+    Bench(bench::BenchArgs),
+    /// Count the agent's instructions for a packet, and compare with those expected.
+    Instructions(bench::InstructionsArgs),
     /// Run one fuzz target until it finds something.
     Fuzz(fuzz::FuzzArgs),
     /// Check format, lints, documentation and the project's own rules.
@@ -66,6 +71,8 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run(args) => run::run(&workspace, &args),
         Command::Demo(args) => demo::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Bench(args) => bench::run(&workspace, &args),
+        Command::Instructions(args) => bench::instructions(&workspace, &args),
         Command::Fuzz(args) => fuzz::run(&workspace, &args),
         Command::Ci(args) => ci::run(&workspace, &args),
         Command::Tidy => tidy::run(&workspace),

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use xshell::cmd;
 
 use crate::{
-    agent, fuzz, host,
+    agent, bench, fuzz, host,
     setup::{self, Install, Purpose},
     workspace::{Workspace, run as run_command},
 };
@@ -49,12 +49,14 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
         "tests failed, see above: to run one again, type `cargo xtask test -- NAME`",
     )?;
 
-    // Who picks tests by name does not mean the fuzz targets.
-    let fuzzes = arguments.is_empty();
-    if fuzzes {
+    // Who picks tests by name does not mean the fuzz targets, and not the instructions.
+    let runs_all = arguments.is_empty();
+    if runs_all {
         say("fuzz targets, a fixed number of inputs each");
         let count = fuzz::run_all_shortly(workspace)?;
         say(&format!("{count} fuzz targets passed"));
+        say("the agent's instructions for a packet");
+        bench::count_instructions(workspace, None, false)?;
     }
 
     if args.unprivileged {
@@ -63,8 +65,8 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
         say("end-to-end tests, as root");
         run_end_to_end(workspace, arguments)?;
     }
-    if !fuzzes {
-        say("NOT run, because tests were picked: the fuzz targets");
+    if !runs_all {
+        say("NOT run, because tests were picked: the fuzz targets, the instruction counts");
     }
     if args.unprivileged {
         say("NOT run, because they need root: the end-to-end tests (package tcpkit-tests)");

@@ -29,6 +29,11 @@ impl Workspace {
         let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         Ok(Self { root, shell, cargo })
     }
+
+    /// The folder of everything that is built.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+    }
 }
 
 /// Runs a command that says itself what is wrong; `failed` says what that means and what to type.

@@ -37,6 +37,8 @@ const PROGRAMS: &[Program] = &[
     Program { name: "redis-benchmark", package: "redis-tools", purposes: &[Purpose::Test] },
     Program { name: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test] },
     Program { name: "tshark", package: "tshark", purposes: &[Purpose::Test] },
+    // Counts instructions.
+    Program { name: "valgrind", package: "valgrind", purposes: &[Purpose::Test] },
     // cargo-fuzz compiles libFuzzer's C++.
     Program { name: "c++", package: "g++", purposes: &[Purpose::Test] },
 ];
