@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "ring memory")]
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use aya_ebpf::{
     bindings::BPF_RB_FORCE_WAKEUP,
     helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
@@ -134,13 +136,21 @@ unsafe fn put<C: Context, const LINK: u8, const DIRECTION: u8>(
     Outcome::Captured { cut: u64::from(wire_len).wrapping_sub(len) }
 }
 
-/// Writes a position after everything that was written before. On every machine that the kernel
-/// compiles for, an exchange keeps that order; the compiler offers none for this target.
+/// Writes a position after everything that was written before.
+///
+/// Machines whose stores become visible in their order need nothing more. On all others that the
+/// kernel compiles for an exchange keeps the order; it also waits until every store is done, which takes
+/// long when the memory is in the cache of the agent's CPU.
 ///
 /// # Safety
 /// `place` must be valid, and changed atomically only.
 #[inline(always)]
 unsafe fn publish(place: *mut u64, position: u64) {
+    compiler_fence(Ordering::Release);
+    if maps::stores_are_ordered() {
+        // SAFETY: the caller vouches for `place`.
+        return unsafe { place.write_volatile(position) };
+    }
     // SAFETY: the caller vouches for `place`.
     #[cfg(target_arch = "bpf")]
     unsafe {

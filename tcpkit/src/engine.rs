@@ -12,7 +12,7 @@ use crate::{
         table::Flow,
     },
     ledger::Ledger,
-    packet::{Decoded, Endpoint, Segment, TcpFlags, Undecoded, decode},
+    packet::{Decoded, Endpoint, Segment, TcpFlags, TcpHeader, Undecoded, decode, plain_segment},
     protocol::{DecodeOptions, Direction, Probe, Protocol, Scratch},
     transaction::{Context, Conversation, ConversationLimits, Emit, Ending, Ends, OpenPool},
 };
@@ -117,8 +117,17 @@ impl<H: Hints> Engine<H> {
         self.advance(frame.time_ns, emit);
         let packets = &mut self.shared.ledger.packets;
         packets.received += 1;
+        match plain_segment(frame) {
+            Some(segment) => self.on_segment(frame, segment, emit),
+            None => self.on_other(frame, emit),
+        }
+    }
+
+    #[inline(never)]
+    fn on_other(&mut self, frame: &Frame<'_>, emit: &mut Emit<'_>) {
+        let packets = &mut self.shared.ledger.packets;
         match decode(frame) {
-            Decoded::Tcp(segment) => self.on_segment(frame, &segment, emit),
+            Decoded::Tcp(segment) => self.on_segment(frame, segment, emit),
             Decoded::Udp(_) => packets.udp += 1,
             Decoded::Other(Undecoded::NotIp) => packets.not_ip += 1,
             Decoded::Other(Undecoded::OtherTransport) => packets.other_transport += 1,
@@ -128,7 +137,7 @@ impl<H: Hints> Engine<H> {
     }
 
     #[inline(always)]
-    fn on_segment(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, emit: &mut Emit<'_>) {
+    fn on_segment(&mut self, frame: &Frame<'_>, segment: Segment<'_>, emit: &mut Emit<'_>) {
         let (key, side) = FlowKey::of(&segment.addresses);
         let is_syn = segment.tcp.flags.contains(TcpFlags::SYN);
         let id = match self.flows.find(&key) {
@@ -146,7 +155,7 @@ impl<H: Hints> Engine<H> {
         flow.last_seen_ns = self.now_ns;
         let shared = &mut self.shared;
         if is_syn {
-            shared.on_syn(flow, side, segment, emit);
+            shared.on_syn(flow, side, segment.tcp, emit);
         }
         let arrival = Arrival {
             side,
@@ -249,14 +258,8 @@ impl<H: Hints> Engine<H> {
 impl<H: Hints> Shared<H> {
     /// A SYN says who is who, and may begin a new connection on known ports.
     #[inline(never)]
-    fn on_syn(
-        &mut self,
-        flow: &mut Flow<State>,
-        side: Side,
-        segment: &Segment<'_>,
-        emit: &mut Emit<'_>,
-    ) {
-        if flow.assembler.is_reuse(side, &segment.tcp) {
+    fn on_syn(&mut self, flow: &mut Flow<State>, side: Side, tcp: TcpHeader, emit: &mut Emit<'_>) {
+        if flow.assembler.is_reuse(side, &tcp) {
             self.forget(flow, Ending::Closed, emit);
             flow.assembler = Assembler::default();
             flow.state = State { listed: flow.state.listed, ..State::default() };
@@ -264,7 +267,7 @@ impl<H: Hints> Shared<H> {
         if flow.state.role.is_some_and(|role| role.certainty == Certainty::Handshake) {
             return;
         }
-        let is_answer = segment.tcp.flags.contains(TcpFlags::ACK);
+        let is_answer = tcp.flags.contains(TcpFlags::ACK);
         let client = if is_answer { side.peer() } else { side };
         if flow.state.role.is_some_and(|role| role.client != client) {
             self.ledger.flows.roles_corrected += 1;

@@ -13,6 +13,7 @@ mod once;
 mod tcp;
 
 pub use cooked::{Cooked, cooked};
+pub(crate) use decode::plain_segment;
 pub use decode::{Decoded, Undecoded, decode};
 pub use endpoint::Endpoint;
 pub use link::{Network, network};

@@ -95,7 +95,7 @@ pub(super) struct Parsed {
 }
 
 /// Reads the fixed part; the options may be cut. `None` for less than that or an impossible length.
-#[inline]
+#[inline(always)]
 pub(super) fn parse(bytes: &[u8]) -> Option<Parsed> {
     let &[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, _, _, _, _] =
         bytes.first_chunk::<MIN_LEN>()?;

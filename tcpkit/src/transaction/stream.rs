@@ -208,8 +208,9 @@ impl Stream {
         let Origin { time_ns, ack } = origin;
         while !input.is_empty() || ask_once {
             ask_once = false;
-            match reading.decoder.decode(reading.direction, input, reading.scratch) {
-                Step::Consumed { len, message } => {
+            // Looked at where it is: to move a message costs more than to decode a short one.
+            match &reading.decoder.decode(reading.direction, input, reading.scratch) {
+                &Step::Consumed { len, ref message } => {
                     if (len == 0 && message.is_none()) || len > input.len() {
                         return Err(Loss::Invalid);
                     }
@@ -220,11 +221,11 @@ impl Stream {
                     if let Some(message) = message {
                         partial.started = false;
                         partial.span.end_seq = self.position;
-                        on_message(&partial.span, &message)?;
+                        on_message(&partial.span, message)?;
                     }
                     input = input.get(len..).unwrap_or(&[]);
                 }
-                Step::Discard { len } => {
+                &Step::Discard { len } => {
                     if len == 0 || len > input.len() {
                         return Err(Loss::Invalid);
                     }
@@ -232,7 +233,7 @@ impl Stream {
                     self.advance(len_u64_of(len));
                     input = input.get(len..).unwrap_or(&[]);
                 }
-                Step::Skip { len } => {
+                &Step::Skip { len } => {
                     if len == 0 {
                         return Err(Loss::Invalid);
                     }
@@ -249,7 +250,7 @@ impl Stream {
                     }
                     ask_once = true;
                 }
-                Step::NeedMore { at_least } => {
+                &Step::NeedMore { at_least } => {
                     if input.is_empty() {
                         return Ok(());
                     }
