@@ -60,6 +60,7 @@ struct Shared<H> {
     pool: OpenPool,
     ledger: Ledger,
     wall_offset_ns: i64,
+    least_ns: u64,
 }
 
 impl<H: Hints> Engine<H> {
@@ -82,6 +83,7 @@ impl<H: Hints> Engine<H> {
                 pool: OpenPool::default(),
                 ledger: Ledger::default(),
                 wall_offset_ns: 0,
+                least_ns: 0,
             },
             now_ns: 0,
             next_tick_ns: 0,
@@ -110,6 +112,13 @@ impl<H: Hints> Engine<H> {
     /// Sets what to add to frames' times to get nanoseconds since the Unix epoch.
     pub fn set_wall_offset_ns(&mut self, offset_ns: i64) {
         self.shared.wall_offset_ns = offset_ns;
+    }
+
+    /// Lets the engine leave out transactions that took less than `least_ns`, for nobody wants them. It
+    /// counts them all the same, and still hands over some of them: those whose pairing was not certain
+    /// at once.
+    pub fn leave_out_below(&mut self, least_ns: u64) {
+        self.shared.least_ns = least_ns;
     }
 
     /// Takes one frame.
@@ -398,7 +407,7 @@ impl<H: Hints> Shared<H> {
             scratch: &mut self.scratch,
             pool: &mut self.pool,
             counts: &mut self.ledger.messages,
-            limits: ConversationLimits { max_open: self.limits.max_open },
+            limits: ConversationLimits { max_open: self.limits.max_open, least_ns: self.least_ns },
             emit,
         }
     }

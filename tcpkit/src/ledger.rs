@@ -99,7 +99,7 @@ pub struct MessageCounts {
     pub responses: u64,
     /// Responses that found their request.
     pub paired: u64,
-    /// Transactions handed to the output.
+    /// Transactions that were measured, whether they were slow enough to be handed over or not.
     pub reported: u64,
     /// Pairs whose first or last byte was not captured, so that no time can be given.
     pub untimed: u64,

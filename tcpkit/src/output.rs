@@ -84,6 +84,12 @@ impl Output {
         self
     }
 
+    /// How long transactions have to take so that somebody wants them, in ns.
+    #[must_use]
+    pub fn least_ns(&self) -> u64 {
+        self.threshold_ns
+    }
+
     /// Sets what to add to frames' times to get nanoseconds since the Unix epoch.
     pub fn set_wall_offset_ns(&mut self, offset_ns: i64) {
         self.times.set_offset_ns(offset_ns);

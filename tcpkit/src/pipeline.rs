@@ -85,7 +85,10 @@ pub struct Pipeline<'a, H> {
 
 impl<'a, H: Hints> Pipeline<'a, H> {
     /// Joins the three.
-    pub fn new(source: &'a mut dyn Source, engine: Option<Engine<H>>, output: Output) -> Self {
+    pub fn new(source: &'a mut dyn Source, mut engine: Option<Engine<H>>, output: Output) -> Self {
+        if let Some(engine) = &mut engine {
+            engine.leave_out_below(output.least_ns());
+        }
         Self {
             source,
             engine,

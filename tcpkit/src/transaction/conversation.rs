@@ -28,6 +28,8 @@ const TRUSTED_TURNS: u8 = 16;
 pub struct ConversationLimits {
     /// How many requests may wait for their responses.
     pub max_open: usize,
+    /// Transactions that took less, in ns, are counted and not handed over.
+    pub least_ns: u64,
 }
 
 /// Who talks.

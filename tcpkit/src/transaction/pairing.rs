@@ -78,6 +78,10 @@ impl Pairing<'_, '_> {
             self.counts.untimed += 1;
             return;
         };
+        if self.probation.is_none() && timing.latency_ns() < self.limits.least_ns {
+            self.counts.reported += 1;
+            return;
+        }
         let Some(queue) = self.open.as_ref() else { return };
         let texts = queue.texts(open);
         let quality = if request.cut || response.cut {
