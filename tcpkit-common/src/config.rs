@@ -19,8 +19,6 @@ pub struct CaptureConfig {
     pub ring_mask: u32,
     /// Among how many workers of the agent connections are divided.
     pub workers: u32,
-    /// Not 0: the machine makes stores visible in the order of the program.
-    pub ordered_stores: u32,
     /// A worker is woken when so many bytes wait in a ring.
     pub wakeup_bytes: u32,
     /// Not 0: the programs write debug messages through aya-log.
@@ -28,7 +26,7 @@ pub struct CaptureConfig {
 }
 
 const _: () = {
-    assert!(size_of::<CaptureConfig>() == 28);
+    assert!(size_of::<CaptureConfig>() == 24);
     assert!(align_of::<CaptureConfig>() == 4);
 };
 

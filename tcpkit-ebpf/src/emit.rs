@@ -70,7 +70,10 @@ pub(crate) fn emit<C: Context, const LINK: u8, const DIRECTION: u8>(packet: &Pac
             return Outcome::NoRing;
         }
         writing.write_volatile(1);
+        // Nothing of the ring is looked at before, or written behind.
+        compiler_fence(Ordering::SeqCst);
         let outcome = put::<C, LINK, DIRECTION>(&packet.context, ring, worker, len);
+        compiler_fence(Ordering::SeqCst);
         writing.write_volatile(0);
         outcome
     }
@@ -138,21 +141,20 @@ unsafe fn put<C: Context, const LINK: u8, const DIRECTION: u8>(
 
 /// Writes a position after everything that was written before.
 ///
-/// Machines whose stores become visible in their order need nothing more. On all others that the
-/// kernel compiles for an exchange keeps the order; it also waits until every store is done, which takes
-/// long when the memory is in the cache of the agent's CPU.
+/// Machines whose stores become visible in their order (x86-TSO, s390) need nothing more. On all others
+/// that the kernel compiles for an exchange keeps the order; but verifiers before Linux 5.12 refuse an
+/// object that has one.
 ///
 /// # Safety
 /// `place` must be valid, and changed atomically only.
 #[inline(always)]
 unsafe fn publish(place: *mut u64, position: u64) {
     compiler_fence(Ordering::Release);
-    if maps::stores_are_ordered() {
-        // SAFETY: the caller vouches for `place`.
-        return unsafe { place.write_volatile(position) };
-    }
+    #[cfg(all(
+        target_arch = "bpf",
+        not(any(bpf_target_arch = "x86_64", bpf_target_arch = "s390x"))
+    ))]
     // SAFETY: the caller vouches for `place`.
-    #[cfg(target_arch = "bpf")]
     unsafe {
         core::arch::asm!(
             "{position} = xchg_64({place} + 0, {position})",
@@ -160,8 +162,8 @@ unsafe fn publish(place: *mut u64, position: u64) {
             place = in(reg) place,
         );
     }
-    #[cfg(not(target_arch = "bpf"))]
-    // SAFETY: as above.
+    #[cfg(any(not(target_arch = "bpf"), bpf_target_arch = "x86_64", bpf_target_arch = "s390x"))]
+    // SAFETY: the caller vouches for `place`.
     unsafe {
         place.write_volatile(position);
     }

@@ -18,7 +18,6 @@ static CONFIG: Global<CaptureConfig> = Global::new(CaptureConfig {
     largest_copy: 0,
     ring_mask: 0,
     workers: 1,
-    ordered_stores: 0,
     wakeup_bytes: 0,
     debug: 0,
 });
@@ -80,11 +79,6 @@ pub(crate) fn ring_mask() -> u32 {
 #[inline(always)]
 pub(crate) fn workers() -> u32 {
     setting!(workers)
-}
-
-#[inline(always)]
-pub(crate) fn stores_are_ordered() -> bool {
-    setting!(ordered_stores) != 0
 }
 
 #[inline(always)]

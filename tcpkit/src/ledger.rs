@@ -262,6 +262,13 @@ impl Ledger {
         self
     }
 
+    /// A source broke: what it had captured and did not give any more was not read.
+    pub fn count_rest_as_unread(&mut self) {
+        let known = self.packets.received + self.bad_records + self.unread;
+        let captured = self.kernel.map_or(known, |kernel| kernel.captured);
+        self.unread += captured.saturating_sub(known);
+    }
+
     /// Packets that were on the wire and should have been captured but were not.
     #[must_use]
     pub fn lost_packets(&self) -> u64 {

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use tokio::sync::Notify;
+
 use crate::{
     capture::{CaptureError, Frame, Progress, Source},
     engine::Engine,
@@ -21,13 +23,18 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Control {
     stop: Arc<AtomicBool>,
+    /// Tells those who wait that `stop` was set.
+    stopped: Arc<Notify>,
     report: AtomicBool,
+    /// Whether the end of this loop is the end of all others.
+    ends_all: bool,
 }
 
 impl Control {
     /// Asks the loop to end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.stopped.notify_one();
     }
 
     /// Whether somebody asked the loop to end.
@@ -36,10 +43,21 @@ impl Control {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// The same for a worker: it is stopped with the others, and reports to nobody.
+    /// Waits until somebody asked the loop to end. One caller may.
+    pub async fn stopped(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// The same for a worker: it is stopped with the others, its own end stops them, and it reports to
+    /// nobody.
     #[must_use]
     pub fn of_worker(&self) -> Self {
-        Self { stop: Arc::clone(&self.stop), report: AtomicBool::new(false) }
+        Self {
+            stop: Arc::clone(&self.stop),
+            stopped: Arc::clone(&self.stopped),
+            report: AtomicBool::new(false),
+            ends_all: true,
+        }
     }
 
     /// Asks the loop to report its ledger.
@@ -57,6 +75,9 @@ pub enum PipelineError {
     /// An output takes no more.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// A bug: a worker ended in the midst of its work, and what it counted is not known.
+    #[error("a worker panicked; what it read is missing")]
+    Panicked,
 }
 
 /// How long lines may wait in buffers while packets keep coming, in ns of packet time.
@@ -144,9 +165,18 @@ impl<'a, H: Hints> Pipeline<'a, H> {
                 }
             }
         }
+        if control.ends_all {
+            // Before the rest is read, which ends when the first worker's source has been stopped.
+            control.stop();
+        }
         let unread = match &ending {
             Ok(()) => self.drain(),
-            Err(_) => 0,
+            Err(_) => {
+                if let Err(error) = self.source.stop() {
+                    log::warn!("{error}");
+                }
+                0
+            }
         };
         let Self { engine, output, .. } = &mut self;
         if let Some(engine) = engine {

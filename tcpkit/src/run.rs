@@ -83,6 +83,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             let is_stopping = control.is_stopping();
             tokio::select! {
                 _ = &mut ended => break,
+                // A worker asked for it.
+                () = control.stopped(), if !is_stopping => {}
                 () = time::sleep(STOP_TIME), if is_stopping => {
                     say("tcpkit: the output does not take the last lines; they are lost");
                     std::process::exit(1);
@@ -216,7 +218,13 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
         }
     };
     let (ledger, result) = thread::scope(|scope| {
-        let workers = Workers::start(scope, workers, control, &make)?;
+        let workers = match Workers::start(scope, workers, control, &make) {
+            Ok(workers) => workers,
+            Err(error) => {
+                drop(source);
+                return Err(error);
+            }
+        };
         let pipeline = Pipeline::new(source.as_mut(), engine, output);
         let (mut ledger, result) = pipeline.run(control, |ledger| {
             let mut sum = ledger.clone();
@@ -226,6 +234,9 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
         // The others end when this one is gone, however it ended.
         drop(source);
         let result = workers.join(&mut ledger, result);
+        if matches!(result, Err(PipelineError::Capture(_) | PipelineError::Panicked)) {
+            ledger.count_rest_as_unread();
+        }
         io::Result::Ok((ledger, result))
     })?;
     match result {
@@ -320,8 +331,13 @@ fn open(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<Opened> {
                     IngressHook::Tc => "",
                     IngressHook::Xdp => ", and have no --hook",
                 };
+                let workers = match cli.source.workers() {
+                    Some(2..) => ", and are read by one worker",
+                    _ => "",
+                };
                 log::warn!(
-                    "{error}; capturing through packet sockets instead, which cost more{hook}"
+                    "{error}; capturing through packet sockets instead, which cost \
+                     more{hook}{workers}"
                 );
                 opened
             }

@@ -1,5 +1,6 @@
 //! The workers but the first: each reads the packets of its connections on a thread of its own, with an
-//! engine and an output of its own. Nothing is shared but the word to stop.
+//! engine and an output of its own. They share the word to stop and standard output, where each writes
+//! whole lines in its turn.
 
 use std::{
     io,
@@ -44,11 +45,10 @@ impl<'scope> Workers<'scope> {
             let published = Arc::clone(&ledger);
             let thread =
                 Builder::new().name(format!("worker-{number}")).spawn_scoped(scope, move || {
+                    let _stop = StopAtEnd(control);
                     let (engine, output) = make();
                     let pipeline = Pipeline::new(&mut source, engine, output).publish(published);
-                    let ended = pipeline.run(&control.of_worker(), |_| {});
-                    control.stop();
-                    ended
+                    pipeline.run(&control.of_worker(), |_| {})
                 });
             workers.threads.push(thread.inspect_err(|_| control.stop())?);
             workers.ledgers.push(ledger);
@@ -64,10 +64,10 @@ impl<'scope> Workers<'scope> {
     }
 
     /// Waits for them to end, which they do once the first worker's source is read to its end or
-    /// dropped, and adds what they counted. What ended one of them badly, a closed output last.
+    /// dropped, and adds what they counted.
     ///
     /// # Errors
-    /// A worker ended badly.
+    /// A worker ended badly, the first (`first`) or another: what matters most.
     pub fn join(
         self,
         ledger: &mut Ledger,
@@ -75,18 +75,36 @@ impl<'scope> Workers<'scope> {
     ) -> Result<(), PipelineError> {
         let mut result = first;
         for thread in self.threads {
-            let Ok((counted, ended)) = thread.join() else {
-                log::error!("a worker panicked: what it counted is missing");
-                continue;
+            let ended = match thread.join() {
+                Ok((counted, ended)) => {
+                    ledger.add_worker(&counted);
+                    ended
+                }
+                Err(_) => Err(PipelineError::Panicked),
             };
-            ledger.add_worker(&counted);
-            if !matches!(
-                result,
-                Err(PipelineError::Capture(_) | PipelineError::Sink(SinkError::Write(_)))
-            ) {
-                result = if ended.is_err() { ended } else { result };
+            if rank(&ended) > rank(&result) {
+                result = ended;
             }
         }
         result
+    }
+}
+
+/// How much a worker's end matters to the user.
+fn rank(ended: &Result<(), PipelineError>) -> u8 {
+    match ended {
+        Ok(()) => 0,
+        Err(PipelineError::Sink(SinkError::Closed)) => 1,
+        Err(PipelineError::Capture(_) | PipelineError::Sink(SinkError::Write(_))) => 2,
+        Err(PipelineError::Panicked) => 3,
+    }
+}
+
+/// Asks all to stop when a worker's thread ends, also by a panic.
+struct StopAtEnd<'a>(&'a Control);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }

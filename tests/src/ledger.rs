@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Parts that mean that packets, messages or times are missing from the output.
 const LOSSES: [(&str, &[&str]); 6] = [
-    ("packets matched", &["lost: ring full", "lost: not copied"]),
+    ("packets matched", &["lost: ring full", "lost: no ring for their CPU", "lost: not copied"]),
     ("packets captured", &["skipped: not understood"]),
     ("packets received", &["out of window", "malformed"]),
     ("responses", &["unmatched"]),
@@ -128,10 +128,10 @@ impl Ledger {
     /// Packets that the filter selected and that did not reach the agent.
     #[must_use]
     pub fn lost_packets(&self) -> u64 {
-        ["lost: ring full", "lost: not copied"]
-            .iter()
-            .map(|name| self.part("packets matched", name))
-            .sum()
+        let all = self.parts.iter();
+        let lost =
+            all.filter(|((what, name), _)| what == "packets matched" && name.starts_with("lost: "));
+        lost.map(|(_, count)| count).sum()
     }
 
     /// Nothing is missing from the output.

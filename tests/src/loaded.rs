@@ -193,10 +193,14 @@ impl Kernel {
     pub fn records_by_worker(&mut self) -> Vec<Vec<Record>> {
         let read = |reader: &mut RingReader| {
             let mut records = Vec::new();
-            let drained = reader.drain(usize::MAX, |record| {
-                records.push(Record::read(record));
-                ControlFlow::Continue(())
-            });
+            let drained = reader.drain(
+                usize::MAX,
+                || u64::MAX,
+                |record| {
+                    records.push(Record::read(record));
+                    ControlFlow::Continue(())
+                },
+            );
             assert_eq!(drained.unwrap(), Drained::Empty);
             records
         };

@@ -142,10 +142,14 @@ fn a_vlan_tag_beside_the_bytes_is_in_the_record() {
     left.run(|| PacketSocket::open("veth0").send(&frame));
     let mut records = Vec::new();
     eventually("a record", || {
-        ring.drain(usize::MAX, |record| {
-            records.push(record.to_vec());
-            ControlFlow::Continue(())
-        })
+        ring.drain(
+            usize::MAX,
+            || u64::MAX,
+            |record| {
+                records.push(record.to_vec());
+                ControlFlow::Continue(())
+            },
+        )
         .unwrap();
         !records.is_empty()
     });

@@ -22,7 +22,7 @@ use super::{
     early::Latecomers,
     interfaces::{ANY, Selection},
     monotonic_ns,
-    programs::{Programs, ProgramsConfig},
+    programs::{Programs, ProgramsConfig, kernel_release, kernel_version},
     ring::{Drained, RingLayout, RingMemory, present_cpus},
     watched::Watched,
     worker::{LiveWorker, POLL_MS, Reading, Team},
@@ -119,7 +119,12 @@ impl LiveSource {
         config.filter.for_kernel()?;
         let selection = Selection::new(&config.interfaces)?;
         let layout =
-            RingLayout::new(config.ring_bytes, present_cpus(), config.workers, config.snaplen);
+            RingLayout::new(config.ring_bytes, present_cpus(), config.workers, config.snaplen)
+                .for_kernel(kernel_version(&kernel_release()));
+        let bytes = u64::from(layout.len).saturating_mul(layout.rings().into());
+        if bytes < config.ring_bytes {
+            log::warn!("the buffers take {} KiB: more cannot be had here", bytes / 1024);
+        }
         let mut programs = Programs::open(&ProgramsConfig {
             rings: layout,
             wakeup_bytes: MAX_WATERMARK.min(layout.len / WATERMARK_SHARE),
@@ -209,22 +214,22 @@ impl LiveSource {
         }
     }
 
+    /// Passes on the calls for other workers; one for this worker has been heard by now.
+    fn answer_doorbell(&mut self) {
+        while let Some(called) = self.doorbell.next() {
+            match called.first_chunk().map(|&number| u32::from_ne_bytes(number)) {
+                Some(0) | None => {}
+                Some(worker) => self.team.wake(worker),
+            }
+        }
+    }
+
     /// Waits until the kernel wakes the agent or [`POLL_MS`] are over.
-    fn wait(&mut self) -> Result<(), CaptureError> {
+    fn wait(&self) -> Result<(), CaptureError> {
         let mut events = [EpollEvent::empty(); 2];
         match self.epoll.wait(&mut events, POLL_MS) {
-            Ok(0) => Ok(()),
-            Ok(_) => {
-                while let Some(called) = self.doorbell.next() {
-                    match called.first_chunk().map(|&number| u32::from_ne_bytes(number)) {
-                        Some(0) | None => {}
-                        Some(worker) => self.team.wake(worker),
-                    }
-                }
-                Ok(())
-            }
             // A signal: the caller will want to look at it.
-            Err(Errno::EINTR) => Ok(()),
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(CaptureError::Ring(error.into())),
         }
     }
@@ -247,6 +252,7 @@ impl Source for LiveSource {
         if self.drained {
             self.wait()?;
         }
+        self.answer_doorbell();
         self.follow();
         if let Some(logger) = &mut self.logger {
             logger.flush();

@@ -24,10 +24,6 @@ const OLDEST_KERNEL: (u32, u32) = (5, 8);
 /// (`bpf_xdp_load_bytes`, `BPF_F_XDP_HAS_FRAGS`).
 const OLDEST_XDP_KERNEL: (u32, u32) = (5, 18);
 
-/// Whether stores become visible to other CPUs in the order of the program (x86-TSO, s390's
-/// processor consistency).
-const ORDERED_STORES: bool = cfg!(any(target_arch = "x86_64", target_arch = "s390x"));
-
 /// The most that `AYA_LOG_LEVEL` lets pass: debug messages, or none.
 const LOG_LEVEL_DEBUG: u8 = 4;
 const LOG_LEVEL_OFF: u8 = 0;
@@ -77,7 +73,6 @@ impl Programs {
             largest_copy: largest_copy(config.rings.snaplen),
             ring_mask: config.rings.len.saturating_sub(1),
             workers: config.rings.workers,
-            ordered_stores: u32::from(ORDERED_STORES),
             wakeup_bytes: config.wakeup_bytes,
             debug: u32::from(config.debug),
         };

@@ -16,21 +16,24 @@ use std::{
     },
 };
 
+use nix::unistd::{SysconfVar, sysconf};
 use tcpkit_common::{
     RECORD_ALIGN, RING_DATA, RecordHeader, RingControl, largest_copy, record_len, ring_size,
 };
 
 use super::CaptureError;
 
-/// After how many bytes their room is given back. Not after each record: the kernel's programs read
-/// that position for every packet, and each change takes it from their caches.
+/// After how many bytes their room is given back, or an eighth of the ring. Not after each record: the
+/// kernel's programs read that position for every packet, and each change takes it from their caches.
 const GIVE_BACK: u64 = 64 * 1024;
 
 const HEADER: usize = size_of::<RecordHeader>();
 
-/// The shortest ring, and the longest: the verifier follows offsets up to twice as far.
-const SHORTEST: u64 = 4096;
+/// The longest ring: the verifier follows offsets up to twice as far.
 const LONGEST: u64 = 1 << 28;
+
+/// Before Linux 6.0 no value of an array may be larger (`KMALLOC_MAX_SIZE`).
+const LARGEST_OLD_VALUE: u64 = 4 << 20;
 
 /// How many rings there are, and how they lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +50,26 @@ pub struct RingLayout {
 
 impl RingLayout {
     /// Divides `bytes` among all rings: each has the smallest power of two that is no less than its
-    /// share, from 4 KiB to 256 MiB.
+    /// share, at least as much as the longest record takes, at most 256 MiB.
     #[must_use]
     pub fn new(bytes: u64, cpus: u32, workers: u32, snaplen: u32) -> Self {
         let (cpus, workers) = (cpus.max(1), workers.max(1));
         let rings = u64::from(cpus).saturating_mul(workers.into());
-        let share = bytes.div_ceil(rings).clamp(SHORTEST, LONGEST).next_power_of_two();
+        let shortest = record_len(largest_copy(snaplen).into());
+        let share = bytes.div_ceil(rings).clamp(shortest, LONGEST).next_power_of_two();
         let len = u32::try_from(share).unwrap_or(u32::MAX / 2 + 1);
         Self { cpus, workers, len, snaplen }
+    }
+
+    /// The same, as far as a kernel of this version takes it.
+    #[must_use]
+    pub fn for_kernel(mut self, version: Option<(u32, u32)>) -> Self {
+        if version.is_some_and(|version| version < (6, 0)) {
+            while self.ring_size() > LARGEST_OLD_VALUE {
+                self.len /= 2;
+            }
+        }
+        self
     }
 
     /// How many rings there are. That of a CPU and a worker is at `cpu * workers + worker`.
@@ -127,19 +142,21 @@ impl RingReader {
     }
 
     /// Hands the waiting records to `on_record`, oldest first, until it breaks, `max_bytes` have been
-    /// read or none wait.
+    /// read or none wait. `now_ns` is the clock of the records.
     ///
     /// # Errors
     /// A record's length contradicts its ring: nothing can be read any more.
     pub fn drain(
         &mut self,
         max_bytes: usize,
+        now_ns: impl Fn() -> u64,
         mut on_record: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<Drained, CaptureError> {
         let mut left = u64::try_from(max_bytes).unwrap_or(u64::MAX);
         let outcome = loop {
-            // What was written later than this is left for the next round, so that no ring runs ahead
-            // of the others.
+            // What is later than this is left for the next round: of another ring, which was looked at
+            // before, something earlier may be missing.
+            let until_ns = now_ns();
             let mut waits = false;
             for ring in &mut self.rings {
                 waits |= ring.look();
@@ -147,7 +164,7 @@ impl RingReader {
             if !waits {
                 break Ok(Drained::Empty);
             }
-            match self.merge(&mut left, &mut on_record) {
+            match self.merge(until_ns, &mut left, &mut on_record) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => break Ok(Drained::More),
                 Err(error) => break Err(error),
@@ -159,14 +176,15 @@ impl RingReader {
         outcome
     }
 
-    /// Hands over what [`Ring::look`] saw.
+    /// Hands over what [`Ring::look`] saw, up to a time.
     fn merge(
         &mut self,
+        end_ns: u64,
         left: &mut u64,
         on_record: &mut impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, CaptureError> {
         loop {
-            let Some((first, until_ns)) = self.first()? else {
+            let Some((first, until_ns)) = self.first(end_ns)? else {
                 return Ok(ControlFlow::Continue(()));
             };
             let longest = self.longest;
@@ -188,14 +206,16 @@ impl RingReader {
         }
     }
 
-    /// The ring with the oldest record, and until when no other ring has one.
-    fn first(&self) -> Result<Option<(usize, u64)>, CaptureError> {
+    /// The ring with the oldest record up to `end_ns`, and until when no other ring has one.
+    fn first(&self, end_ns: u64) -> Result<Option<(usize, u64)>, CaptureError> {
         let mut first = None;
-        let (mut first_ns, mut second_ns) = (u64::MAX, u64::MAX);
+        let (mut first_ns, mut second_ns) = (u64::MAX, end_ns);
         for (at, ring) in self.rings.iter().enumerate() {
-            let Some(next) = ring.next(self.longest)? else { continue };
+            let Some(next) = ring.next(self.longest)?.filter(|next| next.time_ns <= end_ns) else {
+                continue;
+            };
             if first.is_none() || next.time_ns < first_ns {
-                second_ns = first_ns;
+                second_ns = second_ns.min(first_ns);
                 (first, first_ns) = (Some(at), next.time_ns);
             } else {
                 second_ns = second_ns.min(next.time_ns);
@@ -233,6 +253,7 @@ impl Ring {
         // Acquire: records, and the base, were written before it.
         let head = word(self.control, offset_of!(RingControl, head)).load(Ordering::Acquire);
         if head == self.position {
+            self.give_back();
             return false;
         }
         // It changes only while the ring is empty, all given back: not now.
@@ -272,7 +293,7 @@ impl Ring {
     /// The next record was handed over.
     fn taken(&mut self, len: u64) {
         self.position = self.position.wrapping_add(len);
-        if self.position.wrapping_sub(self.given_back) >= GIVE_BACK {
+        if self.position.wrapping_sub(self.given_back) >= GIVE_BACK.min(self.mask / 8) {
             self.give_back();
         }
     }
@@ -369,7 +390,10 @@ impl Drop for RingMemory {
 pub fn present_cpus() -> u32 {
     let present = std::fs::read_to_string("/sys/devices/system/cpu/present").unwrap_or_default();
     highest(&present).map_or_else(
-        || std::thread::available_parallelism().map_or(1, |count| count.get() as u32),
+        || {
+            let configured = sysconf(SysconfVar::_NPROCESSORS_CONF).ok().flatten();
+            configured.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
+        },
         |highest| highest.saturating_add(1),
     )
 }

@@ -57,7 +57,7 @@ impl Reading {
         on_frame: &mut dyn FnMut(Frame<'_>) -> ControlFlow<()>,
     ) -> Result<Drained, CaptureError> {
         let Self { ring, early, records, rejected, outside } = self;
-        let drained = ring.drain(BATCH_BYTES, |record| {
+        let drained = ring.drain(BATCH_BYTES, monotonic_ns, |record| {
             *records += 1;
             match record::parse(record) {
                 Some(frame) if !early.contains(frame.ifindex, frame.time_ns) => on_frame(frame),

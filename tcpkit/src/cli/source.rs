@@ -44,8 +44,9 @@ pub struct SourceArgs {
     #[arg(short, long, value_name = "BYTES")]
     snaplen: Option<u32>,
 
-    /// Size of the buffers between kernel and agent, those of all CPUs together, in KiB. By default
-    /// 16384, or 1024 for each CPU where that is more.
+    /// Size of the buffers between kernel and agent, those of all CPUs together, in KiB. Each is
+    /// rounded up to a power of two and to what the longest packet takes. By default 16384, or 1024 for
+    /// each CPU where that is more.
     #[arg(short = 'B', long, value_name = "KIB",
           value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     buffer_size: Option<u32>,

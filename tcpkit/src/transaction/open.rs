@@ -141,7 +141,14 @@ impl OpenQueue {
     #[inline]
     pub(super) fn answer(&mut self, correlation: Correlation) -> Option<Open> {
         let open = match correlation {
-            Correlation::Ordered => self.requests.iter_mut().find(|open| !open.answered)?,
+            Correlation::Ordered => {
+                let index = self.requests.iter().position(|open| !open.answered)?;
+                let open = self.requests.get_mut(index)?;
+                if let (Some(id), Some(ids)) = (open.id, &mut self.ids) {
+                    ids.remove(id, self.left.saturating_add(index as u64));
+                }
+                open
+            }
             Correlation::Id(id) => {
                 let index = self.find(id)?;
                 self.requests.get_mut(index)?
@@ -349,6 +356,23 @@ mod tests {
         let first = queue.answer(Correlation::Id(0)).expect("it still waits");
         assert_eq!(queue.texts(&first).text, "request 0");
         assert_eq!(queue.ids.as_ref().map(|ids| ids.find(0)), Some(None));
+    }
+
+    #[test]
+    fn a_numbered_request_that_is_answered_in_its_turn_is_not_found_again() {
+        let mut queue = OpenQueue::default();
+        for id in 0..100 {
+            assert!(queue.push(&Span::default(), &request("a", Correlation::Id(id)), 1000));
+        }
+        for _ in 0..50 {
+            assert!(queue.answer(Correlation::Ordered).is_some());
+        }
+        // Not settled yet: they are still there, and answered.
+        assert!(queue.answer(Correlation::Id(40)).is_none());
+        assert_eq!(queue.len(), 50);
+        assert!(queue.push(&Span::default(), &request("new", Correlation::Id(40)), 1000));
+        let open = queue.answer(Correlation::Id(40)).expect("the new one waits");
+        assert_eq!(queue.texts(&open).text, "new");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     os::fd::{AsFd, OwnedFd},
+    thread,
 };
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -13,15 +14,17 @@ use super::*;
 #[test]
 fn the_rings_share_the_memory() {
     for (bytes, cpus, workers, len) in [
-        (0, 1, 1, 4096),
-        (4097, 1, 1, 8192),
+        // The longest record takes 24 KiB of headers and 100 bytes.
+        (0, 1, 1, 32 << 10),
+        (32 << 10, 1, 1, 32 << 10),
+        ((32 << 10) + 1, 1, 1, 64 << 10),
         (16 << 20, 1, 1, 16 << 20),
         (16 << 20, 2, 1, 8 << 20),
         (16 << 20, 3, 1, 8 << 20),
         (16 << 20, 2, 4, 2 << 20),
         (16 << 20, 0, 0, 16 << 20),
         (u64::MAX, 1, 1, 256 << 20),
-        (1 << 20, u32::MAX, u32::MAX, 4096),
+        (1 << 20, u32::MAX, u32::MAX, 32 << 10),
     ] {
         let layout = RingLayout::new(bytes, cpus, workers, 100);
         assert_eq!(layout.len, len, "{bytes} {cpus} {workers}");
@@ -38,11 +41,24 @@ fn cpus_are_numbered_with_gaps() {
     assert!(present_cpus() > 0);
 }
 
+#[test]
+fn old_kernels_take_smaller_rings() {
+    for (version, len) in [(Some((5, 15)), 2 << 20), (Some((6, 0)), 8 << 20), (None, 8 << 20)] {
+        let layout = RingLayout::new(16 << 20, 2, 1, u32::MAX).for_kernel(version);
+        assert_eq!(layout.len, len, "{version:?}");
+    }
+    let small = RingLayout::new(1 << 20, 2, 1, 100);
+    assert_eq!(small.for_kernel(Some((5, 8))), small);
+}
+
 /// The writing end, as the kernel's programs are: `emit.rs` of theirs has the rules.
 struct Writer {
     control: NonNull<RingControl>,
     len: u64,
 }
+
+// SAFETY: one thread writes, and the test keeps the memory.
+unsafe impl Send for Writer {}
 
 impl Writer {
     /// Writes a record whose bytes all are `fill`; `false` when the ring is full.
@@ -50,9 +66,11 @@ impl Writer {
         // SAFETY: the test's own memory, and no other writer.
         unsafe {
             let control = self.control.as_ptr();
-            let (head, tail) = ((*control).head, (*control).tail);
+            let head = (*control).head;
+            // The reader may be on another thread.
+            let tail = word(self.control, offset_of!(RingControl, tail)).load(Ordering::Acquire);
             if head == tail && head - (*control).base >= 1024 {
-                (*control).base = head;
+                word(self.control, offset_of!(RingControl, base)).store(head, Ordering::Relaxed);
             }
             let needed = record_len(cap_len.into());
             if head - tail + needed > self.len {
@@ -73,7 +91,8 @@ impl Writer {
                 reserved: 0,
             });
             record.add(HEADER).write_bytes(fill, cap_len as usize);
-            (*control).head = head + needed;
+            word(self.control, offset_of!(RingControl, head))
+                .store(head + needed, Ordering::Release);
         }
         true
     }
@@ -96,12 +115,16 @@ fn writer(memory: &Arc<RingMemory>, at: u32) -> Writer {
 /// The times of all records that wait; their bytes are what was written.
 fn times(reader: &mut RingReader, max_bytes: usize) -> (Vec<u64>, Drained) {
     let mut times = Vec::new();
-    let drained = reader.drain(max_bytes, |record| {
-        let time = u64::from_ne_bytes(record[..8].try_into().unwrap());
-        assert!(record[HEADER..].iter().all(|&byte| byte == time as u8), "bytes of {time}");
-        times.push(time);
-        ControlFlow::Continue(())
-    });
+    let drained = reader.drain(
+        max_bytes,
+        || u64::MAX,
+        |record| {
+            let time = u64::from_ne_bytes(record[..8].try_into().unwrap());
+            assert!(record[HEADER..].iter().all(|&byte| byte == time as u8), "bytes of {time}");
+            times.push(time);
+            ControlFlow::Continue(())
+        },
+    );
     (times, drained.unwrap())
 }
 
@@ -151,7 +174,7 @@ fn a_length_that_cannot_be_is_an_error() {
             let record = writer.control.cast::<u8>().add(RING_DATA).cast::<RecordHeader>();
             (*record.as_ptr()).cap_len = cap_len;
         }
-        let result = reader.drain(usize::MAX, |_| panic!("it is none"));
+        let result = reader.drain(usize::MAX, || u64::MAX, |_| panic!("it is none"));
         assert!(matches!(result, Err(CaptureError::CorruptRing { .. })));
     }
 }
@@ -165,17 +188,54 @@ fn what_comes_while_a_round_is_read_waits_for_the_next() {
     let mut reader = RingReader::new(&memory, 0);
     assert!(first.write(10, 8, 10) && second.write(20, 8, 20));
     let mut seen = Vec::new();
-    let drained = reader.drain(usize::MAX, |record| {
-        let time = u64::from_ne_bytes(record[..8].try_into().unwrap());
-        if time == 10 {
-            // Later than what the other ring has, and seen only after it.
-            assert!(first.write(30, 8, 30) && second.write(25, 8, 25));
-        }
-        seen.push(time);
-        ControlFlow::Continue(())
-    });
+    let drained = reader.drain(
+        usize::MAX,
+        || u64::MAX,
+        |record| {
+            let time = u64::from_ne_bytes(record[..8].try_into().unwrap());
+            if time == 10 {
+                // Later than what the other ring has, and seen only after it.
+                assert!(first.write(30, 8, 30) && second.write(25, 8, 25));
+            }
+            seen.push(time);
+            ControlFlow::Continue(())
+        },
+    );
     assert_eq!(drained.unwrap(), Drained::Empty);
     assert_eq!(seen, [10, 20, 25, 30]);
+}
+
+/// The reader catches up again and again while the writers go on: the rings begin anew under its eyes.
+#[test]
+fn writers_and_reader_run_at_the_same_time() {
+    const RECORDS: u64 = 200_000;
+    let (_fd, memory) = rings(layout(2, 1));
+    let mut reader = RingReader::new(&memory, 0);
+    let writers = [0, 1].map(|at| writer(&memory, at));
+    let read = thread::scope(|scope| {
+        for (at, writer) in (0_u64..).zip(writers) {
+            scope.spawn(move || {
+                // Each has times, and so bytes, of its own.
+                for number in 0..RECORDS {
+                    let time = 2 * number + at;
+                    while !writer.write(time, (number * 37 % 700) as u32, time as u8) {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+        let mut read = [Vec::new(), Vec::new()];
+        while read.iter().map(Vec::len).sum::<usize>() < 2 * RECORDS as usize {
+            for time in times(&mut reader, 5000).0 {
+                read[(time % 2) as usize].push(time / 2);
+            }
+            thread::yield_now();
+        }
+        read
+    });
+    for read in read {
+        assert!(read.into_iter().eq(0..RECORDS));
+    }
 }
 
 proptest! {

@@ -158,11 +158,6 @@ impl Crowd {
         self.each(|connection, frame| connection.send(Sender::Client, REQUEST, frame));
     }
 
-    /// Each connection gets its response.
-    pub(crate) fn answer(&mut self) {
-        self.each(|connection, frame| connection.send(Sender::Server, RESPONSE, frame));
-    }
-
     /// So many connections ask and get their responses, in turn; those that follow go on next time.
     pub(crate) fn exchange(&mut self, count: usize) {
         let mut left = count;

@@ -20,6 +20,9 @@ const CONNECTIONS: usize = 50;
 /// How many requests are sent between two looks at the clock.
 const SLICE: usize = 320;
 
+/// Below this rate, in packets a second, nothing can be found.
+const LOWEST: f64 = 1000.0;
+
 /// The search ends when the answer is known this well.
 const PRECISION: f64 = 0.05;
 
@@ -91,14 +94,16 @@ fn search(
         report.note(what, "packets/s", "at least: the sender's maximum");
         return;
     }
-    let (mut without, mut with) = (0.0, fastest.rate);
-    while with - without > PRECISION * with {
+    let (mut asked, mut without, mut with) = (0.0, 0.0, fastest.rate);
+    while with - asked > PRECISION * with {
         options.check_stop();
-        let rate = f64::midpoint(without, with);
+        assert!(with > LOWEST, "something is lost at any rate");
+        let rate = f64::midpoint(asked, with);
         let held = hold(&agent, &mut crowd, Some(rate), seconds);
         report.progress(&format!("{:.0} packets/s: {} lost", held.rate, held.lost));
         if held.lost == 0 {
-            without = rate;
+            // What passed may be less than was asked for.
+            (asked, without) = (rate, held.rate);
         } else {
             with = rate;
         }

@@ -104,11 +104,11 @@ fn run() -> Result<ExitCode> {
             }
         }
     }
-    options.remove_files()?;
     let about = about(&options);
     let path = options.results();
     report.write_json(&about, &path)?;
     println!("{}\n\n{}", headline(&about), report.table());
+    options.remove_files()?;
     eprintln!("bench: every sample is in {}", path.display());
     Ok(if report.has_failed() || options.is_stopped() {
         ExitCode::FAILURE

@@ -26,17 +26,15 @@ pub(crate) fn measure(options: &Options, report: &mut Report) {
             idle(&hosts, agent, FEW, report);
             idle(&hosts, agent, MANY, report);
             in_flight(&hosts, agent, FEW, report);
+            in_flight(&hosts, agent, MANY, report);
         }
         agents.rotate_left(1);
     }
 }
 
-/// Each connection had one request, and its response.
+/// Each connection had one request, and its response before the next one asked.
 fn idle(hosts: &Hosts, contestant: &Contestant, connections: usize, report: &mut Report) {
-    let (start, memory) = grow(hosts, contestant, connections, |crowd| {
-        crowd.ask();
-        crowd.answer();
-    });
+    let (start, memory) = grow(hosts, contestant, connections, |crowd| crowd.exchange(connections));
     let at_start = format!("{}, at start", contestant.name());
     report.sample(&at_start, "MiB resident beside the ring", start.beside_ring() as f64 / MIB);
     report.sample(&at_start, "MiB resident", start.resident as f64 / MIB);
