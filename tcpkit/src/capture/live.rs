@@ -25,7 +25,7 @@ use super::{
     programs::{Programs, ProgramsConfig, kernel_release, kernel_version},
     ring::{Drained, RingLayout, RingMemory, present_cpus},
     watched::Watched,
-    worker::{LiveWorker, POLL_MS, Reading, Team},
+    worker::{LiveWorker, Reading, Team},
 };
 use crate::filter::CaptureFilter;
 
@@ -224,10 +224,10 @@ impl LiveSource {
         }
     }
 
-    /// Waits until the kernel wakes the agent or [`POLL_MS`] are over.
+    /// Waits until the kernel wakes the agent or the time for it has come.
     fn wait(&self) -> Result<(), CaptureError> {
         let mut events = [EpollEvent::empty(); 2];
-        match self.epoll.wait(&mut events, POLL_MS) {
+        match self.epoll.wait(&mut events, self.reading.pause_ms()) {
             // A signal: the caller will want to look at it.
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(CaptureError::Ring(error.into())),

@@ -21,7 +21,15 @@ use super::{
 };
 
 /// How long frames wait in a ring at most while fewer than the watermark wait, in ms.
-pub(super) const POLL_MS: u16 = 10;
+const LONG_PAUSE_MS: u16 = 10;
+
+/// The same while there is traffic. What came in a long pause would take the CPU from somebody for so
+/// long that those who wait for him have nothing left to do; what came in a short one is read while
+/// they still have. (Each pause costs some µs, so it is not shorter.)
+const SHORT_PAUSE_MS: u16 = 2;
+
+/// From so many frames a ms on pauses are short.
+const BUSY_FRAMES_A_MS: u64 = 4;
 
 /// The most bytes that one call of [`Source::read`] hands over, so that the caller looks at its
 /// clock and its signals under any load.
@@ -32,6 +40,7 @@ const BATCH_BYTES: usize = 4 << 20;
 pub(super) struct Reading {
     ring: RingReader,
     early: Early,
+    pause_ms: u16,
     /// Records read.
     pub(super) records: u64,
     /// Records that contradict themselves.
@@ -45,6 +54,7 @@ impl Reading {
         Self {
             ring: RingReader::new(memory, worker),
             early: Early::new(latecomers),
+            pause_ms: LONG_PAUSE_MS,
             records: 0,
             rejected: 0,
             outside: 0,
@@ -56,7 +66,8 @@ impl Reading {
         &mut self,
         on_frame: &mut dyn FnMut(Frame<'_>) -> ControlFlow<()>,
     ) -> Result<Drained, CaptureError> {
-        let Self { ring, early, records, rejected, outside } = self;
+        let Self { ring, early, pause_ms, records, rejected, outside } = self;
+        let before = *records;
         let drained = ring.drain(BATCH_BYTES, monotonic_ns, |record| {
             *records += 1;
             match record::parse(record) {
@@ -74,8 +85,19 @@ impl Reading {
         if drained == Drained::Empty {
             early.all_read();
         }
+        *pause_ms = pause_after(*pause_ms, records.saturating_sub(before));
         Ok(drained)
     }
+
+    /// How long to wait for further frames at most, in ms.
+    pub(super) fn pause_ms(&self) -> u16 {
+        self.pause_ms
+    }
+}
+
+/// The pause that follows one of `pause_ms` in which so many frames came.
+fn pause_after(pause_ms: u16, frames: u64) -> u16 {
+    if frames >= BUSY_FRAMES_A_MS * u64::from(pause_ms) { SHORT_PAUSE_MS } else { LONG_PAUSE_MS }
 }
 
 /// What the first worker and the others tell each other.
@@ -159,7 +181,7 @@ impl Source for LiveWorker {
         // Asked before the rings are: then nothing comes into those that are found empty.
         let is_finished = self.team.finished.load(Ordering::Acquire);
         if self.drained && !is_finished {
-            thread::park_timeout(Duration::from_millis(POLL_MS.into()));
+            thread::park_timeout(Duration::from_millis(self.reading.pause_ms().into()));
         }
         let before = self.reading.records;
         let drained = self.reading.drain(on_frame)?;
@@ -199,5 +221,24 @@ impl Source for LiveWorker {
     /// The first worker's source has those of all.
     fn kernel_counters(&self) -> Result<Option<Counters>, CaptureError> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_short_while_there_is_traffic() {
+        for (pause_ms, frames, expect) in [
+            (LONG_PAUSE_MS, 0, LONG_PAUSE_MS),
+            (LONG_PAUSE_MS, 39, LONG_PAUSE_MS),
+            (LONG_PAUSE_MS, 40, SHORT_PAUSE_MS),
+            (SHORT_PAUSE_MS, 8, SHORT_PAUSE_MS),
+            (SHORT_PAUSE_MS, u64::MAX, SHORT_PAUSE_MS),
+            (SHORT_PAUSE_MS, 7, LONG_PAUSE_MS),
+        ] {
+            assert_eq!(pause_after(pause_ms, frames), expect, "{frames} in {pause_ms} ms");
+        }
     }
 }
