@@ -43,20 +43,13 @@ const UDP: u8 = 17;
 /// Takes a frame's headers apart.
 #[must_use]
 pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
-    let plain = match frame.link {
-        LinkType::Ethernet => match frame.bytes {
-            [_, _, _, _, _, _, _, _, _, _, _, _, 0x08, 0x00, ..]
-            | [_, _, _, _, _, _, _, _, _, _, _, _, 0x86, 0xdd, ..] => {
-                decode_plain(frame, ETHERNET_LEN)
-            }
-            _ => None,
-        },
-        LinkType::RawIp => decode_plain(frame, 0),
+    let offset = match frame.link {
+        LinkType::Ethernet | LinkType::RawIp => plain_ip_offset(frame),
         LinkType::Null | LinkType::Loop | LinkType::LinuxSll | LinkType::LinuxSll2 => {
-            ip_offset(frame).ok().and_then(|offset| decode_plain(frame, offset))
+            ip_offset(frame).ok()
         }
     };
-    plain.unwrap_or_else(|| decode_any(frame))
+    offset.and_then(|offset| decode_plain(frame, offset)).unwrap_or_else(|| decode_any(frame))
 }
 
 /// The segment of a frame of the plainest kind, which nearly all are: Ethernet or raw IP, then IPv4 or
@@ -64,17 +57,22 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
 /// is worth being in its caller's registers.
 #[inline(always)]
 pub(crate) fn plain_segment<'a>(frame: &Frame<'a>) -> Option<Segment<'a>> {
-    let ip_offset = match (frame.link, frame.bytes) {
+    match decode_plain(frame, plain_ip_offset(frame)?)? {
+        Decoded::Tcp(segment) => Some(segment),
+        _ => None,
+    }
+}
+
+/// Where the IP header begins behind an Ethernet header without tags, or none at all.
+#[inline(always)]
+fn plain_ip_offset(frame: &Frame<'_>) -> Option<usize> {
+    match (frame.link, frame.bytes) {
         (
             LinkType::Ethernet,
             [_, _, _, _, _, _, _, _, _, _, _, _, 0x08, 0x00, ..]
             | [_, _, _, _, _, _, _, _, _, _, _, _, 0x86, 0xdd, ..],
-        ) => ETHERNET_LEN,
-        (LinkType::RawIp, _) => 0,
-        _ => return None,
-    };
-    match decode_plain(frame, ip_offset)? {
-        Decoded::Tcp(segment) => Some(segment),
+        ) => Some(ETHERNET_LEN),
+        (LinkType::RawIp, _) => Some(0),
         _ => None,
     }
 }
