@@ -117,6 +117,8 @@ pub struct MessageCounts {
     pub requests_lost: u64,
     /// Requests dropped because too many waited.
     pub requests_overflowed: u64,
+    /// Requests that the client gave up before they were answered in full.
+    pub requests_cancelled: u64,
     /// Requests whose connection ended first.
     pub requests_unanswered: u64,
     /// Requests whose connection was evicted or expired.
@@ -214,6 +216,7 @@ impl Ledger {
                 "requests",
                 m.requests,
                 m.paired
+                    + m.requests_cancelled
                     + m.requests_one_way
                     + m.requests_lost
                     + m.requests_overflowed
@@ -227,7 +230,11 @@ impl Ledger {
                 self.bytes.request + self.bytes.response,
                 m.read_bytes + m.unread_bytes,
             ),
-            ("pairs", m.paired, m.reported + m.untimed + m.unproven + m.on_probation),
+            (
+                "pairs",
+                m.paired + m.requests_cancelled,
+                m.reported + m.untimed + m.unproven + m.on_probation,
+            ),
         ];
         if self.packets_only {
             let o = &self.output;
@@ -425,6 +432,7 @@ impl Ledger {
                 (m.paired, "answered"),
                 (m.requests_one_way, "one-way"),
                 (m.requests_open, "open"),
+                (m.requests_cancelled, "cancelled"),
                 (m.requests_unanswered, "unanswered at close"),
                 (m.requests_forgotten, "forgotten"),
                 (m.requests_lost, "unmatched"),

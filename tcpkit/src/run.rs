@@ -268,8 +268,11 @@ struct Decoding<'a> {
 
 impl Decoding<'_> {
     fn engine(&self) -> Engine<RunHints> {
-        let options =
-            DecodeOptions { max_text: self.cli.max_text(), fields: self.kind.shows_fields };
+        let options = DecodeOptions {
+            max_text: self.cli.max_text(),
+            fields: self.kind.shows_fields,
+            secrets: self.cli.secrets(),
+        };
         let mut limits = self.cli.limits();
         limits.max_flows = limits.max_flows.div_ceil(self.workers);
         let hints = RunHints {

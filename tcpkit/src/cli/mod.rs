@@ -15,7 +15,7 @@ use crate::{
     config::Limits,
     flow::table::Expiry,
     output::Count,
-    protocol::{self, PROTOCOLS, Protocol},
+    protocol::{self, PROTOCOLS, Protocol, SecretNames},
     sink::{self, SINKS, SinkKind},
 };
 
@@ -64,6 +64,11 @@ pub struct Cli {
     #[arg(long, value_name = "BYTES", default_value_t = 128,
           value_parser = clap::value_parser!(u16).range(8..=4096))]
     max_text: u16,
+
+    /// Further parameters of requests whose values are not shown, beside `token`, `password` and their
+    /// like.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    redact: Vec<String>,
 
     /// Most connections to follow at once; the one longest without packets makes room for another.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_flows)]
@@ -251,7 +256,13 @@ impl Cli {
         }
     }
 
-    /// Longest text of a request, in bytes.
+    /// The names of parameters whose values are not shown.
+    #[must_use]
+    pub fn secrets(&self) -> SecretNames {
+        SecretNames::with(&self.redact)
+    }
+
+    /// The longest text of a request, in bytes.
     #[must_use]
     pub fn max_text(&self) -> usize {
         usize::from(self.max_text)

@@ -7,9 +7,12 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod cursor;
+#[cfg(test)]
+mod driver;
 pub mod fields;
 pub mod redis;
 pub mod scratch;
+pub mod secrets;
 pub mod text;
 pub mod words;
 
@@ -17,6 +20,7 @@ use std::fmt;
 
 pub use fields::Fields;
 pub use scratch::{DecodeOptions, Draft, Scratch};
+pub use secrets::SecretNames;
 
 /// Every protocol that `-p` takes, in the order in which help lists them.
 pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL];
@@ -40,8 +44,27 @@ pub struct Protocol {
     pub field_names: &'static [&'static str],
     /// Looks at the first bytes that one side sent.
     pub probe: fn(&[u8]) -> Probe,
+    /// How the decoder finds its way back into a connection that it does not know from the beginning.
+    pub entry: Entry,
+    /// Whether a connection may be taken for this protocol by its first bytes alone.
+    pub detected: bool,
     /// A decoder for a new connection.
     pub decoder: fn() -> Box<dyn Decoder>,
+    /// A decoder for what two ends say in UDP datagrams, where the protocol is spoken there too. Each
+    /// input begins with a datagram's first byte, and nothing is carried over from one to the next.
+    pub datagrams: Option<fn() -> Box<dyn Decoder>>,
+}
+
+/// Where a decoder can begin in the midst of a connection, and after bytes were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// At a request with which the client takes a new turn, in both directions at once: responses are
+    /// told apart by their order alone.
+    Turn,
+    /// In each direction by itself, at a packet where [`Decoder::rejoin`] knows a message's beginning:
+    /// messages carry numbers that tell which response answers which request, and no number is used
+    /// twice at a time.
+    Number,
 }
 
 /// What the first bytes of one side of a connection look like.
@@ -99,15 +122,28 @@ pub trait Decoder: Send {
         scratch: &'s mut Scratch,
     ) -> Step<'s>;
 
-    /// `len` bytes of `direction` (at least 1), right where the next input would begin, will never
-    /// be seen. Returns how many of them the decoder can do without because their meaning is known
-    /// (the delimiter behind a value of announced length); it then stands behind those. Less than
-    /// `len` means that the stream's framing is lost.
-    fn handle_gap(&mut self, direction: Direction, len: u64) -> u64;
+    /// `len` bytes of `direction` (at least 1) will never be seen. `before` is what came right before
+    /// them and was not consumed yet, because the decoder asked for more ([`Step::NeedMore`]); it is
+    /// not shown again. Returns how many of both together, counted from the beginning of `before`, the
+    /// decoder can do without, because their meaning is known (the rest of a message whose length was
+    /// announced, the delimiter behind a value); it then stands behind those, and the caller asks
+    /// [`Self::decode`] whether that completed a message. Less than both together means that the rest
+    /// is handed in as a gap of its own; not more than `before` means that the stream's framing is
+    /// lost.
+    fn handle_gap(&mut self, direction: Direction, before: &[u8], len: u64) -> u64;
 
     /// Both directions stand at the beginning of a message, and no request waits for a response:
     /// what was known of messages in progress is void, what was learned of the connection stays.
     fn resync(&mut self);
+
+    /// With [`Entry::Number`]: bytes of `direction` were lost, or are not known from the connection's
+    /// beginning. Whether `input`, what a packet carries, begins with a message, beyond reasonable
+    /// doubt. Then the decoder stands there in this direction, and what it knew of a message in
+    /// progress there is void.
+    fn rejoin(&mut self, direction: Direction, input: &[u8]) -> bool {
+        let _ = (direction, input);
+        false
+    }
 }
 
 /// What a decoder made of its input.
@@ -162,6 +198,9 @@ pub enum Correlation {
     Id(u64),
     /// There is no counterpart: a request nobody answers, a message the server pushes.
     OneWay,
+    /// Only the turns are known: what the client sends up to the server's first byte is the request, what
+    /// the server sends up to the client's next byte is the response.
+    Turn,
 }
 
 /// Whether a response reports success.
@@ -183,18 +222,63 @@ impl fmt::Display for Status {
     }
 }
 
-/// One complete request or response, borrowed from the [`Scratch`] until the next step.
+/// How much of a request or response a [`Message`] is.
+///
+/// Most protocols' messages are [`Part::Whole`]. Others divide theirs: where several are under way in
+/// turns on one connection, where a server may answer before it has the whole request, where somebody
+/// wants to know when the first of many pieces came. The parts of a request or response lie apart on
+/// the wire; its time goes from the first byte of the first to the last byte of the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Its beginning; others follow. It carries a request's text and fields, and the server may answer
+    /// from here on.
+    First,
+    /// Neither its beginning nor its end.
+    Middle,
+    /// Its end. It carries a response's status, text and fields.
+    Last,
+    /// In place of what is missing, the client gives the request up. It carries what a response would.
+    Cancel,
+}
+
+/// One request or response, or a part of one, borrowed from the [`Scratch`] until the next step.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'s> {
-    /// How it finds its counterpart.
+    /// How it finds its counterpart. All parts of a message have the same.
     pub correlation: Correlation,
+    /// How much of the message it is.
+    pub part: Part,
     /// What a response says of success; [`Status::Ok`] for requests.
     pub status: Status,
+    /// With this part of a response the first of the messages that it streams is complete.
+    pub completes_first: bool,
+    /// How long the client is willing to wait for the response, in ns, where a request says so.
+    pub deadline_ns: Option<u64>,
     /// A request's operation for grouping, such as `SET`; bounded, printable. Empty in responses.
     pub operation: &'s str,
-    /// A request as a person would type it; bounded, printable, secrets redacted. Empty in
-    /// responses.
+    /// A request as a person would type it; bounded, printable, secrets redacted. Of a response what
+    /// is worth a word behind the request, such as `404`; empty where nothing is.
     pub text: &'s str,
     /// Named details; empty unless [`DecodeOptions::fields`] is set.
     pub fields: &'s [u8],
+}
+
+impl Message<'_> {
+    /// A message that carries nothing but its place.
+    #[must_use]
+    pub fn bare(correlation: Correlation, part: Part) -> Self {
+        Self {
+            correlation,
+            part,
+            status: Status::Ok,
+            completes_first: false,
+            deadline_ns: None,
+            operation: "",
+            text: "",
+            fields: &[],
+        }
+    }
 }

@@ -1,19 +1,23 @@
 //! Working memory that all decoders share, so that a connection at rest owns none.
 
-use super::{Correlation, Message, Status, fields::FieldWriter, text::Text, words::Words};
+use super::{
+    Correlation, Message, Part, SecretNames, Status, fields::FieldWriter, text::Text, words::Words,
+};
 
 /// How much of a message decoders write down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeOptions {
     /// The most bytes of a request's text.
     pub max_text: usize,
     /// Whether anybody reads [`Message::fields`].
     pub fields: bool,
+    /// Parameters whose values are not shown.
+    pub secrets: SecretNames,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { max_text: 128, fields: true }
+        Self { max_text: 128, fields: true, secrets: SecretNames::default() }
     }
 }
 
@@ -94,11 +98,11 @@ impl Scratch {
         }
         let draft = self.finished.insert(draft);
         Message {
-            correlation,
             status,
             operation: draft.operation.as_str(),
             text: draft.text.as_str(),
             fields: draft.fields.bytes(),
+            ..Message::bare(correlation, Part::Whole)
         }
     }
 
@@ -113,13 +117,13 @@ impl Scratch {
     #[must_use]
     pub fn of_words(&self, correlation: Correlation, operation: &'static str) -> Message<'_> {
         let text = self.words.as_str();
-        Message { correlation, status: Status::Ok, operation, text, fields: &[] }
+        Message { operation, text, ..Message::bare(correlation, Part::Whole) }
     }
 
     /// A message that carries nothing but its status.
     #[inline]
     #[must_use]
     pub fn bare(&self, correlation: Correlation, status: Status) -> Message<'_> {
-        Message { correlation, status, operation: "", text: "", fields: &[] }
+        Message { status, ..Message::bare(correlation, Part::Whole) }
     }
 }

@@ -38,10 +38,17 @@ impl Sink for JsonSink {
         push_string(buffer, transaction.operation)?;
         buffer.extend_from_slice(b",\"request\":");
         push_string(buffer, transaction.request)?;
+        if !transaction.response.is_empty() {
+            buffer.extend_from_slice(b",\"response\":");
+            push_string(buffer, transaction.response)?;
+        }
         buffer.extend_from_slice(match transaction.status {
             Status::Ok => b",\"status\":\"ok\"",
             Status::Error => b",\"status\":\"error\"",
         });
+        if transaction.cancelled {
+            buffer.extend_from_slice(b",\"cancelled\":true");
+        }
         let timing = &transaction.timing;
         for (key, ns) in [
             (&b",\"latency_us\":"[..], timing.latency_ns()),
@@ -51,6 +58,20 @@ impl Sink for JsonSink {
         ] {
             buffer.extend_from_slice(key);
             push_thousandths(buffer, ns, 1000);
+        }
+        for (key, ns) in [
+            (&b",\"first_us\":"[..], transaction.first_ns),
+            (b",\"deadline_us\":", transaction.deadline_ns),
+        ] {
+            let Some(ns) = ns else { continue };
+            buffer.extend_from_slice(key);
+            push_thousandths(buffer, ns, 1000);
+        }
+        if transaction.deadline_ns.is_some() {
+            buffer.extend_from_slice(match transaction.is_past_deadline() {
+                true => b",\"past_deadline\":true",
+                false => b",\"past_deadline\":false",
+            });
         }
         buffer.extend_from_slice(b",\"request_bytes\":");
         push_u64(buffer, transaction.request_bytes);
@@ -116,7 +137,11 @@ pub(super) mod tests {
             protocol: "redis",
             operation: "SET",
             request: "set foo bared",
+            response: "",
             status: Status::Ok,
+            cancelled: false,
+            first_ns: None,
+            deadline_ns: None,
             timing: Timing { request_ns: 2_001, wait_ns: 1_100_000, response_ns: 344 },
             request_bytes: 34,
             response_bytes: 5,

@@ -50,6 +50,15 @@ impl Sink for TextSink {
         }
         buffer.extend_from_slice(b" | ");
         buffer.extend_from_slice(transaction.request.as_bytes());
+        if !transaction.response.is_empty() {
+            buffer.extend_from_slice(b" | ");
+            buffer.extend_from_slice(transaction.response.as_bytes());
+        }
+        if transaction.is_past_deadline() {
+            buffer.extend_from_slice(b" (past its deadline of ");
+            push_thousandths(buffer, transaction.deadline_ns.unwrap_or(0), NS_PER_MS);
+            buffer.extend_from_slice(b" ms)");
+        }
         self.lines.end_line()
     }
 

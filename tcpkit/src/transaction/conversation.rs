@@ -17,11 +17,14 @@ use crate::{
     flow::{Chunk, GapCause, StreamEvent, Turn, seq::Seq},
     ledger::MessageCounts,
     packet::Endpoint,
-    protocol::{Decoder, Direction, Message, Protocol, Scratch},
+    protocol::{Decoder, Direction, Entry, Message, Protocol, Scratch},
 };
 
 /// How many turns in a row show that a client waits for its responses.
 const TRUSTED_TURNS: u8 = 16;
+
+/// Where only turns tell what belongs to a response, it is over when nothing came for so long, in ns.
+const TURN_NS: u64 = 1_000_000_000;
 
 /// Bounds of one conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +79,18 @@ pub(super) enum Lost {
     Mistaken,
 }
 
+impl Lost {
+    fn count(self, counts: &mut MessageCounts) {
+        match self {
+            Self::Hidden => counts.losses_hidden += 1,
+            Self::Invalid => counts.losses_invalid += 1,
+            Self::Orphan => counts.losses_orphan += 1,
+            Self::Overflow => counts.losses_overflow += 1,
+            Self::Mistaken => {}
+        }
+    }
+}
+
 /// Where a conversation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sync {
@@ -83,8 +98,41 @@ enum Sync {
     Paired,
     /// The request stream was lost; responses to the requests that wait are still certain.
     RequestsLost,
+    /// The response stream was lost; requests are read. Only where messages carry numbers.
+    ResponsesLost,
     /// Neither direction is read.
     Lost,
+}
+
+impl Sync {
+    /// Whether this direction is read.
+    #[inline]
+    fn reads(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Request => matches!(self, Self::Paired | Self::ResponsesLost),
+            Direction::Response => matches!(self, Self::Paired | Self::RequestsLost),
+        }
+    }
+
+    /// The same with this direction read.
+    fn found(self, direction: Direction) -> Self {
+        match (self, direction) {
+            (Self::Paired | Self::RequestsLost, Direction::Request) => Self::Paired,
+            (Self::Paired | Self::ResponsesLost, Direction::Response) => Self::Paired,
+            (Self::ResponsesLost | Self::Lost, Direction::Request) => Self::ResponsesLost,
+            (Self::RequestsLost | Self::Lost, Direction::Response) => Self::RequestsLost,
+        }
+    }
+
+    /// The same with this direction not read.
+    fn lost(self, direction: Direction) -> Self {
+        match (self, direction) {
+            (Self::Paired | Self::RequestsLost, Direction::Request) => Self::RequestsLost,
+            (Self::Paired | Self::ResponsesLost, Direction::Response) => Self::ResponsesLost,
+            (Self::ResponsesLost | Self::Lost, Direction::Request)
+            | (Self::RequestsLost | Self::Lost, Direction::Response) => Self::Lost,
+        }
+    }
 }
 
 /// One connection's talk.
@@ -150,6 +198,7 @@ impl Conversation {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.probation.is_some()
+            || self.open.as_ref().is_some_and(|queue| queue.turn_answered_ns().is_some())
     }
 
     /// Takes what happened in one direction.
@@ -178,7 +227,12 @@ impl Conversation {
         if let Some(probation) = &mut self.probation {
             probation.note(chunk.time_ns);
         }
-        if direction == Direction::Request {
+        if is_numbered(context) {
+            if !self.sync.reads(direction) && !self.try_rejoin(direction, chunk, context) {
+                context.counts.unread_bytes += bytes;
+                return;
+            }
+        } else if direction == Direction::Request {
             self.note_turn(chunk, context);
             if self.sync != Sync::Paired && !self.try_resync(chunk, context) {
                 context.counts.unread_bytes += bytes;
@@ -213,10 +267,7 @@ impl Conversation {
         cause: GapCause,
         context: &mut Context<'_, '_>,
     ) {
-        let is_read = match direction {
-            Direction::Request => self.sync == Sync::Paired,
-            Direction::Response => self.sync != Sync::Lost,
-        };
+        let is_read = self.sync.reads(direction);
         if matches!(cause, GapCause::Cut { .. }) {
             let counts = &mut *context.counts;
             *if is_read { &mut counts.read_bytes } else { &mut counts.unread_bytes } += len;
@@ -238,6 +289,7 @@ impl Conversation {
         };
         let Context { protocol, ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
+        let is_numbered = protocol.entry == Entry::Number;
         let mut pairing = Pairing {
             protocol,
             ends: *ends,
@@ -260,7 +312,7 @@ impl Conversation {
                 Loss::Refused
             })?;
             // Without requests nothing can be said of the responses that follow.
-            if *sync == Sync::RequestsLost && pairing.open.is_none() {
+            if *sync == Sync::RequestsLost && pairing.open.is_none() && !is_numbered {
                 *sync = Sync::Lost;
                 return Err(Loss::Refused);
             }
@@ -289,7 +341,12 @@ impl Conversation {
         }
         let still_certain =
             direction == Direction::Request && reason == Lost::Hidden && self.open.is_some();
-        if still_certain {
+        if is_numbered {
+            self.lose_direction(direction, reason, context);
+        } else if still_certain {
+            if let Some(queue) = &mut self.open {
+                queue.spoil_requests();
+            }
             self.request.clear();
             self.sync = Sync::RequestsLost;
             if self.level == Quality::Exact {
@@ -300,9 +357,8 @@ impl Conversation {
         }
     }
 
-    /// Gives up the pairing.
-    #[cold]
-    fn lose(&mut self, reason: Lost, context: &mut Context<'_, '_>) {
+    /// Gives up what waits for responses, and what is on probation.
+    fn drop_open(&mut self, reason: Lost, context: &mut Context<'_, '_>) {
         let counts = &mut *context.counts;
         if let Some(open) = self.open.take() {
             let waiting = u64::try_from(context.pool.put(open)).unwrap_or(u64::MAX);
@@ -316,13 +372,41 @@ impl Conversation {
         if let Some(probation) = self.probation.take() {
             counts.unproven += u64::try_from(probation.len()).unwrap_or(u64::MAX);
         }
-        match reason {
-            Lost::Hidden => counts.losses_hidden += 1,
-            Lost::Invalid => counts.losses_invalid += 1,
-            Lost::Orphan => counts.losses_orphan += 1,
-            Lost::Overflow => counts.losses_overflow += 1,
-            Lost::Mistaken => {}
+    }
+
+    /// One direction cannot be read on; where messages carry numbers, that is nothing to the other.
+    #[cold]
+    fn lose_direction(
+        &mut self,
+        direction: Direction,
+        reason: Lost,
+        context: &mut Context<'_, '_>,
+    ) {
+        match direction {
+            Direction::Request => {
+                self.request.clear();
+                if let Some(queue) = &mut self.open {
+                    queue.spoil_requests();
+                }
+            }
+            Direction::Response => {
+                self.response.clear();
+                // What was lost may be any of their responses.
+                self.drop_open(reason, context);
+            }
         }
+        reason.count(context.counts);
+        self.sync = self.sync.lost(direction);
+        if self.level == Quality::Exact {
+            self.level = Quality::Gap;
+        }
+    }
+
+    /// Gives up the pairing.
+    #[cold]
+    fn lose(&mut self, reason: Lost, context: &mut Context<'_, '_>) {
+        self.drop_open(reason, context);
+        reason.count(context.counts);
         self.request.clear();
         self.response.clear();
         self.expect_response = None;
@@ -355,6 +439,26 @@ impl Conversation {
         let mut probation = Box::<Probation>::default();
         probation.note(chunk.time_ns);
         self.probation = Some(probation);
+        context.counts.resyncs += 1;
+        true
+    }
+
+    /// Begins anew in one direction, at a packet that begins with a message.
+    #[inline(never)]
+    fn try_rejoin(
+        &mut self,
+        direction: Direction,
+        chunk: &Chunk<'_>,
+        context: &mut Context<'_, '_>,
+    ) -> bool {
+        if !self.decoder.rejoin(direction, chunk.bytes) {
+            return false;
+        }
+        match direction {
+            Direction::Request => self.request.clear(),
+            Direction::Response => self.response.clear(),
+        }
+        self.sync = self.sync.found(direction);
         context.counts.resyncs += 1;
         true
     }
@@ -399,7 +503,10 @@ impl Conversation {
 
     /// Whether nothing is under way, as far as the decoded messages say.
     fn is_at_rest(&self) -> bool {
-        self.sync == Sync::Paired && self.open.is_none() && self.is_at_boundary()
+        let waits = |queue: &OpenQueue| queue.turn_answered_ns().is_none();
+        self.sync == Sync::Paired
+            && self.is_at_boundary()
+            && !self.open.as_ref().is_some_and(|queue| waits(queue))
     }
 
     fn is_at_boundary(&self) -> bool {
@@ -414,8 +521,33 @@ impl Conversation {
         }
     }
 
+    /// Hands over the response whose end only the client's next turn would tell, if one came.
+    #[inline(never)]
+    fn finish_turn(&mut self, context: &mut Context<'_, '_>) {
+        let (level, wall_offset_ns) = (self.level, self.wall_offset_ns);
+        let Self { open, probation, .. } = self;
+        let Context { protocol, ends, pool, counts, limits, emit, .. } = context;
+        let mut pairing = Pairing {
+            protocol,
+            ends: *ends,
+            level,
+            wall_offset_ns,
+            limits: *limits,
+            open,
+            probation,
+            pool,
+            counts,
+            emit,
+        };
+        pairing.finish_turn();
+    }
+
     /// Time passed: a connection that went quiet with nothing open has proven its pairing.
     pub fn tick(&mut self, now_ns: u64, context: &mut Context<'_, '_>) {
+        let answered_ns = self.open.as_ref().and_then(|queue| queue.turn_answered_ns());
+        if answered_ns.is_some_and(|ns| now_ns.saturating_sub(ns) >= TURN_NS) {
+            self.finish_turn(context);
+        }
         if self.is_at_rest()
             && self.probation.as_ref().is_some_and(|probation| probation.is_quiet(now_ns))
         {
@@ -430,6 +562,9 @@ impl Conversation {
 
     /// The connection ended or is forgotten.
     pub fn finish(&mut self, end: Ending, context: &mut Context<'_, '_>) {
+        if end == Ending::Closed {
+            self.finish_turn(context);
+        }
         // Being at rest at this moment proves nothing: a client may hang up on what it waits for.
         if let Some(probation) = self.probation.take() {
             context.counts.unproven += u64::try_from(probation.len()).unwrap_or(u64::MAX);
@@ -443,6 +578,11 @@ impl Conversation {
             }
         }
     }
+}
+
+/// Whether messages carry numbers.
+fn is_numbered(context: &Context<'_, '_>) -> bool {
+    context.protocol.entry == Entry::Number
 }
 
 /// Why a conversation is over.

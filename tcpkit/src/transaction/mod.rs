@@ -79,10 +79,19 @@ pub struct Transaction<'a> {
     pub operation: &'a str,
     /// The request as a person would type it; printable, bounded, secrets redacted.
     pub request: &'a str,
+    /// A word on the response, such as `404`; printable, bounded, often empty.
+    pub response: &'a str,
     /// What the server made of it.
     pub status: Status,
+    /// The client gave the request up before the response was complete: the times go up to then.
+    pub cancelled: bool,
     /// How long it took.
     pub timing: Timing,
+    /// From the request's first byte to the moment in which the first of the messages that the
+    /// response streams was complete, in ns; where it streams messages.
+    pub first_ns: Option<u64>,
+    /// How long the client was willing to wait, in ns; where it said so.
+    pub deadline_ns: Option<u64>,
     /// Payload bytes of the request on the wire.
     pub request_bytes: u64,
     /// Payload bytes of the response on the wire.
@@ -93,4 +102,18 @@ pub struct Transaction<'a> {
     pub request_fields: Fields<'a>,
     /// Details of the response.
     pub response_fields: Fields<'a>,
+}
+
+/// How much shorter than what it announced a client may wait, as a part of it: it rounds what it writes
+/// down (gRPC's core by up to a hundredth), and its clock began before its first byte was on the wire.
+const DEADLINE_PART: u64 = 64;
+
+impl Transaction<'_> {
+    /// Whether it took as long as the client was willing to wait.
+    #[must_use]
+    pub fn is_past_deadline(&self) -> bool {
+        self.deadline_ns.is_some_and(|deadline_ns| {
+            self.timing.latency_ns().saturating_add(deadline_ns / DEADLINE_PART) >= deadline_ns
+        })
+    }
 }

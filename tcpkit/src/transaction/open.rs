@@ -3,10 +3,10 @@
 //! Their texts lie one behind another in one buffer, so that a pipeline of thousands costs no
 //! allocation each; a connection without open requests holds no buffer at all.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, num::NonZero};
 
 use super::{ids::Ids, stream::Span};
-use crate::protocol::{Correlation, Message};
+use crate::protocol::{Correlation, Message, Part};
 
 /// A request that waits.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,39 @@ pub(super) struct Open {
     text_len: u16,
     fields_len: u16,
     answered: bool,
+    /// More of it is to come.
+    partial: bool,
+    /// It came in parts, so that the server may have begun to answer before it was complete.
+    pub(super) divided: bool,
+    /// Only the client's next turn tells where its response ends.
+    turn: bool,
+    /// How long the client is willing to wait, in ns.
+    pub(super) deadline_ns: Option<NonZero<u64>>,
+    /// The place in [`OpenQueue::answers`] of what came of its response.
+    answer: Option<u32>,
+}
+
+/// What came of a response so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Answer {
+    pub(super) span: Span,
+    /// When the first of the messages that it streams was complete, in ns.
+    pub(super) first_ns: Option<u64>,
+}
+
+impl Answer {
+    /// Takes in a part of the response.
+    pub(super) fn add(&mut self, span: &Span, message: &Message<'_>) {
+        self.span.extend(span);
+        if message.completes_first && self.first_ns.is_none() {
+            self.first_ns = Some(span.end_ns);
+        }
+    }
+
+    /// What the first part of a response brings.
+    pub(super) fn begin(span: &Span, message: &Message<'_>) -> Self {
+        Self { span: *span, first_ns: message.completes_first.then_some(span.end_ns) }
+    }
 }
 
 /// A request's texts.
@@ -43,6 +76,11 @@ pub(super) struct OpenQueue {
     fields: Front<Vec<u8>>,
     /// The numbers of those beyond the first [`NEAR`] when they came.
     ids: Option<Box<Ids>>,
+    /// Responses of which a part came. Few messages come in parts, so they are not kept with the
+    /// requests.
+    answers: Vec<Answer>,
+    /// The places of `answers` that are not in use.
+    free_answers: Vec<u32>,
 }
 
 /// Bytes of which the front is dropped from time to time.
@@ -65,6 +103,26 @@ const NEAR: usize = 16;
 /// Requests that were answered while older ones wait are dropped when they are the majority, and more
 /// than this.
 const MAX_ANSWERED: usize = 64;
+
+/// What became of a part of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Partly {
+    /// It was added to what came before.
+    Added,
+    /// No request waits for it.
+    Unasked,
+    /// Its sender had not received the request that it would answer.
+    TooEarly,
+}
+
+impl Open {
+    /// Whether a response was sent before its sender had received this request, so that it answers an
+    /// earlier one.
+    #[inline]
+    pub(super) fn is_too_early(&self, response: &Span) -> bool {
+        response.ack.is_some_and(|ack| ack.is_before(self.span.end_seq))
+    }
+}
 
 impl<B> Front<B> {
     /// Where byte number `at` is in the buffer now.
@@ -116,7 +174,7 @@ impl OpenQueue {
         }
         let id = match message.correlation {
             Correlation::Id(id) => Some(id),
-            Correlation::Ordered | Correlation::OneWay => None,
+            Correlation::Ordered | Correlation::OneWay | Correlation::Turn => None,
         };
         if let Some(id) = id
             && self.requests.len() >= NEAR
@@ -129,8 +187,22 @@ impl OpenQueue {
             self.requests.reserve_exact(1);
         }
         let span = *span;
-        let open =
-            Open { span, id, at, fields_at, operation_len, text_len, fields_len, answered: false };
+        let divided = message.part == Part::First;
+        let open = Open {
+            span,
+            id,
+            at,
+            fields_at,
+            operation_len,
+            text_len,
+            fields_len,
+            answered: false,
+            partial: divided,
+            divided,
+            turn: message.correlation == Correlation::Turn,
+            deadline_ns: message.deadline_ns.and_then(NonZero::new),
+            answer: None,
+        };
         self.requests.push_back(open);
         self.waiting = self.waiting.saturating_add(1);
         true
@@ -154,6 +226,7 @@ impl OpenQueue {
                 self.requests.get_mut(index)?
             }
             Correlation::OneWay => return None,
+            Correlation::Turn => self.requests.front_mut().filter(|open| !open.answered)?,
         };
         open.answered = true;
         self.waiting = self.waiting.saturating_sub(1);
@@ -162,18 +235,103 @@ impl OpenQueue {
 
     /// Where the request with this number is, which leaves the index.
     fn find(&mut self, id: u64) -> Option<usize> {
+        let index = self.locate(id)?;
+        if let Some(ids) = &mut self.ids {
+            ids.remove(id, self.left.saturating_add(index as u64));
+        }
+        Some(index)
+    }
+
+    /// Where the request with this number is.
+    fn locate(&self, id: u64) -> Option<usize> {
         let is_it = |open: &Open| !open.answered && open.id == Some(id);
         let near = self.requests.iter().take(NEAR).position(is_it);
-        let ids = match &mut self.ids {
-            Some(ids) => ids,
-            None => return near,
-        };
-        let place = match near {
-            Some(index) => self.left.saturating_add(index as u64),
-            None => ids.find(id)?,
-        };
-        ids.remove(id, place);
+        if near.is_some() {
+            return near;
+        }
+        let place = self.ids.as_ref()?.find(id)?;
         usize::try_from(place.checked_sub(self.left)?).ok()
+    }
+
+    /// The request of which a further part came.
+    pub(super) fn in_progress(&mut self, correlation: Correlation) -> Option<&mut Open> {
+        let open = match correlation {
+            Correlation::Id(id) => {
+                let index = self.locate(id)?;
+                self.requests.get_mut(index)?
+            }
+            Correlation::Ordered | Correlation::Turn => self.requests.back_mut()?,
+            Correlation::OneWay => return None,
+        };
+        (open.partial && !open.answered).then_some(open)
+    }
+
+    /// The request that waits, where there is one at most.
+    pub(super) fn asked(&mut self) -> Option<&mut Open> {
+        self.requests.back_mut().filter(|open| !open.answered)
+    }
+
+    /// Takes a further part of a request into account.
+    pub(super) fn extend(&mut self, correlation: Correlation, span: &Span, is_last: bool) {
+        if let Some(open) = self.in_progress(correlation) {
+            open.span.extend(span);
+            open.partial = !is_last;
+        }
+    }
+
+    /// Bytes of requests were lost: those in progress can be timed no more.
+    pub(super) fn spoil_requests(&mut self) {
+        for open in self.requests.iter_mut().filter(|open| open.partial) {
+            open.span.lost = true;
+            open.span.untimed = true;
+            open.partial = false;
+        }
+    }
+
+    /// Adds a part of a response that goes on; `false` when no request waits for it. The first part
+    /// is refused, as by [`Open::is_too_early`], by the request that it cannot answer.
+    pub(super) fn answer_in_part(&mut self, span: &Span, message: &Message<'_>) -> Partly {
+        let index = match message.correlation {
+            Correlation::Id(id) => self.locate(id),
+            Correlation::Ordered | Correlation::Turn => {
+                self.requests.iter().position(|open| !open.answered)
+            }
+            Correlation::OneWay => None,
+        };
+        let Some(open) = index.and_then(|index| self.requests.get_mut(index)) else {
+            return Partly::Unasked;
+        };
+        if let Some(answer) = open.answer.and_then(|at| self.answers.get_mut(at as usize)) {
+            answer.add(span, message);
+            return Partly::Added;
+        }
+        if open.is_too_early(span) {
+            return Partly::TooEarly;
+        }
+        let begun = Answer::begin(span, message);
+        if let Some(at) = self.free_answers.pop() {
+            if let Some(place) = self.answers.get_mut(at as usize) {
+                *place = begun;
+            }
+            open.answer = Some(at);
+        } else if let Ok(at) = u32::try_from(self.answers.len()) {
+            self.answers.push(begun);
+            open.answer = Some(at);
+        }
+        Partly::Added
+    }
+
+    /// What came of the response to a request returned by [`Self::answer`] before its last part.
+    pub(super) fn take_answer(&mut self, open: &Open) -> Option<Answer> {
+        let at = open.answer?;
+        self.free_answers.push(at);
+        self.answers.get(at as usize).copied()
+    }
+
+    /// When the latest part of a response came whose end only a new turn tells.
+    pub(super) fn turn_answered_ns(&self) -> Option<u64> {
+        let at = self.requests.front().filter(|open| open.turn && !open.answered)?.answer?;
+        Some(self.answers.get(at as usize)?.span.end_ns)
     }
 
     /// The texts of a request returned by [`Self::answer`].
@@ -224,16 +382,25 @@ impl OpenQueue {
     /// numbered messages may have for hours.
     #[cold]
     fn compact(&mut self) {
-        let mut kept = Self { ids: self.ids.take(), ..Self::default() };
+        let mut kept = Self {
+            ids: self.ids.take(),
+            answers: std::mem::take(&mut self.answers),
+            free_answers: std::mem::take(&mut self.free_answers),
+            ..Self::default()
+        };
         if let Some(ids) = &mut kept.ids {
             ids.clear();
         }
         for open in self.requests.iter().filter(|open| !open.answered) {
             let Texts { operation, text, fields } = self.texts(open);
             let correlation = open.id.map_or(Correlation::Ordered, Correlation::Id);
-            let status = crate::protocol::Status::Ok;
-            let message = Message { correlation, status, operation, text, fields };
+            let bare = Message::bare(correlation, Part::Whole);
+            let message = Message { operation, text, fields, ..bare };
             kept.push(&open.span, &message, usize::MAX);
+            if let Some(moved) = kept.requests.back_mut() {
+                let Open { at, fields_at, .. } = *moved;
+                *moved = Open { at, fields_at, ..*open };
+            }
         }
         *self = kept;
     }
@@ -246,6 +413,8 @@ impl OpenQueue {
         self.texts.dropped = 0;
         self.fields.bytes.clear();
         self.fields.dropped = 0;
+        self.answers.clear();
+        self.free_answers.clear();
         (self.left, self.waiting) = (0, 0);
         self.ids = None;
         waiting
@@ -256,7 +425,8 @@ impl OpenQueue {
     fn capacity(&self) -> usize {
         let requests = self.requests.capacity().saturating_mul(size_of::<Open>());
         let texts = self.texts.bytes.capacity().saturating_add(self.fields.bytes.capacity());
-        requests.saturating_add(texts)
+        let answers = self.answers.capacity().saturating_mul(size_of::<Answer>());
+        requests.saturating_add(texts).saturating_add(answers)
     }
 }
 
@@ -291,10 +461,10 @@ impl OpenPool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Status;
 
     fn request<'a>(text: &'a str, correlation: Correlation) -> Message<'a> {
-        Message { correlation, status: Status::Ok, operation: "OP", text, fields: b"ff" }
+        let bare = Message::bare(correlation, Part::Whole);
+        Message { operation: "OP", text, fields: b"ff", ..bare }
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! What a decoded message does: a request waits, a response finds its request.
 
+use std::num::NonZero;
+
 use super::{
     Emit, OpenPool, Quality, Timing, Transaction,
     conversation::{ConversationLimits, Ends, Lost},
-    open::{Open, OpenQueue},
+    open::{Answer, Open, OpenQueue, Partly},
     probation::Probation,
     stream::Span,
 };
 use crate::{
     ledger::MessageCounts,
-    protocol::{Correlation, Fields, Message, Protocol},
+    protocol::{Correlation, Entry, Fields, Message, Part, Protocol},
 };
 
 /// A conversation's pairing state, borrowed while its stream is being decoded.
@@ -27,22 +29,68 @@ pub(super) struct Pairing<'c, 'e> {
 }
 
 impl Pairing<'_, '_> {
+    #[inline]
     pub(super) fn on_request(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
+        let is_turn = message.correlation == Correlation::Turn;
+        if is_turn || !matches!(message.part, Part::Whole | Part::First) {
+            return self.on_later_request(span, message);
+        }
         self.counts.requests += 1;
         if message.correlation == Correlation::OneWay {
             self.counts.requests_one_way += 1;
             return Ok(());
         }
+        self.push(span, message)
+    }
+
+    fn push(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         let queue = self.open.get_or_insert_with(|| self.pool.take());
         if queue.push(span, message, self.limits.max_open) {
-            Ok(())
-        } else {
-            self.counts.requests_overflowed += 1;
-            Err(Lost::Overflow)
+            return Ok(());
+        }
+        self.counts.requests_overflowed += 1;
+        // With numbers the others are not in doubt: to the response that comes no request will be found.
+        if self.is_numbered() { Ok(()) } else { Err(Lost::Overflow) }
+    }
+
+    /// A part of a request that is not its first, or of one whose beginning only the turns tell.
+    #[inline(never)]
+    fn on_later_request(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
+        match (message.correlation, message.part) {
+            (Correlation::Turn, _) => {
+                if self.finish_turn() {
+                    // The client goes on with its request.
+                    if let Some(open) = self.open.as_mut().and_then(|queue| queue.asked()) {
+                        open.span.extend(span);
+                        return Ok(());
+                    }
+                }
+                self.counts.requests += 1;
+                self.push(span, message)
+            }
+            (_, Part::Cancel) => {
+                self.cancel(span, message);
+                Ok(())
+            }
+            (correlation, part) => {
+                // A request that was answered, or was not seen, may have parts still.
+                if let Some(queue) = self.open {
+                    queue.extend(correlation, span, part == Part::Last);
+                }
+                Ok(())
+            }
         }
     }
 
+    #[inline]
     pub(super) fn on_response(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
+        match message.part {
+            Part::First | Part::Middle | Part::Cancel => return self.on_part(span, message),
+            Part::Whole | Part::Last if message.correlation == Correlation::Turn => {
+                return self.on_part(span, message);
+            }
+            Part::Whole | Part::Last => {}
+        }
         self.counts.responses += 1;
         if message.correlation == Correlation::OneWay {
             self.counts.responses_one_way += 1;
@@ -50,17 +98,98 @@ impl Pairing<'_, '_> {
         }
         let Some(open) = self.open.as_mut().and_then(|queue| queue.answer(message.correlation))
         else {
-            self.counts.orphans += 1;
-            return Err(Lost::Orphan);
+            return self.orphan();
         };
-        // Nobody answers what has not arrived: this response belongs to an earlier request.
-        if span.ack.is_some_and(|ack| ack.is_before(open.span.end_seq)) {
-            self.counts.orphans += 1;
-            self.counts.requests_lost += 1;
-            return Err(Lost::Orphan);
+        let answer = match message.part {
+            Part::Last => self.open.as_mut().and_then(|queue| queue.take_answer(&open)),
+            _ => None,
+        };
+        match answer {
+            Some(mut answer) => {
+                answer.add(span, message);
+                self.counts.paired += 1;
+                self.report(&open, &answer, message);
+            }
+            // Nobody answers what has not arrived: this response belongs to an earlier request.
+            None if open.is_too_early(span) => {
+                self.counts.requests_lost += 1;
+                self.settle();
+                return self.orphan();
+            }
+            None => {
+                self.counts.paired += 1;
+                self.report(&open, &Answer::begin(span, message), message);
+            }
         }
-        self.counts.paired += 1;
-        self.report(&open, span, message);
+        self.settle();
+        Ok(())
+    }
+
+    /// A response without a request. Where messages carry numbers, that its request was not seen is all
+    /// it says; where only their order tells, the order is another than was thought.
+    fn orphan(&mut self) -> Result<(), Lost> {
+        self.counts.orphans += 1;
+        if self.is_numbered() { Ok(()) } else { Err(Lost::Orphan) }
+    }
+
+    /// A part of a response that is not its last, as far as is known.
+    #[inline(never)]
+    fn on_part(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
+        let found = match self.open {
+            Some(queue) => queue.answer_in_part(span, message),
+            None => Partly::Unasked,
+        };
+        match (found, message.correlation) {
+            (Partly::Added, _) => Ok(()),
+            (_, Correlation::Turn) => {
+                self.counts.responses += 1;
+                self.counts.responses_one_way += 1;
+                Ok(())
+            }
+            (_, Correlation::OneWay) => Ok(()),
+            // Counted with its last part.
+            _ if self.is_numbered() => Ok(()),
+            _ => {
+                self.counts.responses += 1;
+                self.orphan()
+            }
+        }
+    }
+
+    /// The server's turn is over; returns whether it had not begun.
+    pub(super) fn finish_turn(&mut self) -> bool {
+        let Some(queue) = self.open.as_mut() else { return false };
+        if queue.turn_answered_ns().is_none() {
+            return true;
+        }
+        if let Some(open) = queue.answer(Correlation::Turn)
+            && let Some(answer) = queue.take_answer(&open)
+        {
+            self.counts.responses += 1;
+            self.counts.paired += 1;
+            let bare = Message::bare(Correlation::Turn, Part::Last);
+            self.report(&open, &answer, &bare);
+        }
+        self.settle();
+        false
+    }
+
+    /// The client gave a request up.
+    fn cancel(&mut self, span: &Span, message: &Message<'_>) {
+        let Some(queue) = self.open.as_mut() else { return };
+        let Some(open) = queue.answer(message.correlation) else { return };
+        let mut answer = queue.take_answer(&open).unwrap_or_else(|| Answer {
+            span: Span { start_ns: span.start_ns, ..Span::default() },
+            ..Answer::default()
+        });
+        answer.span.extend(&Span { bytes: 0, ..*span });
+        self.counts.requests_cancelled += 1;
+        self.report(&open, &answer, message);
+        self.settle();
+    }
+
+    #[inline]
+    fn settle(&mut self) {
         if let Some(queue) = self.open.as_mut() {
             queue.settle();
             if queue.len() == 0
@@ -69,12 +198,15 @@ impl Pairing<'_, '_> {
                 self.pool.put(queue);
             }
         }
-        Ok(())
     }
 
-    fn report(&mut self, open: &Open, response: &Span, message: &Message<'_>) {
-        let request = &open.span;
-        let Some(timing) = timing(request, response) else {
+    fn is_numbered(&self) -> bool {
+        self.protocol.entry == Entry::Number
+    }
+
+    fn report(&mut self, open: &Open, answer: &Answer, message: &Message<'_>) {
+        let (request, response) = (&open.span, &answer.span);
+        let Some(timing) = timing(open, response) else {
             self.counts.untimed += 1;
             return;
         };
@@ -99,8 +231,12 @@ impl Pairing<'_, '_> {
             protocol: self.protocol.name,
             operation: texts.operation,
             request: texts.text,
+            response: message.text,
             status: message.status,
+            cancelled: message.part == Part::Cancel,
             timing,
+            first_ns: answer.first_ns.and_then(|first_ns| first_ns.checked_sub(request.start_ns)),
+            deadline_ns: open.deadline_ns.map(NonZero::get),
             request_bytes: request.bytes,
             response_bytes: response.bytes,
             quality,
@@ -121,13 +257,17 @@ impl Pairing<'_, '_> {
 }
 
 /// Where the time went; `None` when the times are not known, or contradict each other.
-fn timing(request: &Span, response: &Span) -> Option<Timing> {
+fn timing(open: &Open, response: &Span) -> Option<Timing> {
+    let request = &open.span;
     if request.untimed || response.untimed {
         return None;
     }
+    // A response that began before its request was complete ends the request's part of the time.
+    let request_end_ns =
+        if open.divided { request.end_ns.min(response.start_ns) } else { request.end_ns };
     Some(Timing {
-        request_ns: request.end_ns.checked_sub(request.start_ns)?,
-        wait_ns: response.start_ns.checked_sub(request.end_ns)?,
+        request_ns: request_end_ns.checked_sub(request.start_ns)?,
+        wait_ns: response.start_ns.checked_sub(request_end_ns)?,
         response_ns: response.end_ns.checked_sub(response.start_ns)?,
     })
 }

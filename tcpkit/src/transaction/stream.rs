@@ -27,6 +27,17 @@ pub(super) struct Span {
     pub(super) untimed: bool,
 }
 
+impl Span {
+    /// Takes in a further part of the same message.
+    pub(super) fn extend(&mut self, part: &Span) {
+        self.end_ns = self.end_ns.max(part.end_ns);
+        self.bytes = self.bytes.saturating_add(part.bytes);
+        self.cut |= part.cut;
+        self.lost |= part.lost;
+        self.untimed |= part.untimed;
+    }
+}
+
 /// Why a stream cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
@@ -283,14 +294,19 @@ impl Stream {
         on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
     ) -> Result<(), Loss> {
         let mut partial = self.partial.take().unwrap_or_default();
-        if !partial.pending.is_empty() {
-            return Err(Loss::Hidden);
-        }
         while len > 0 {
             let mut known = partial.skip.min(len);
             partial.skip = partial.skip.saturating_sub(known);
             if known == 0 {
-                known = reading.decoder.handle_gap(reading.direction, len).min(len);
+                let before = std::mem::take(&mut partial.pending);
+                let behind = reading.decoder.handle_gap(reading.direction, &before, len);
+                known = behind.saturating_sub(len_u64(&before)).min(len);
+                if known > 0 && !before.is_empty() {
+                    // They came with the message's first byte, whose time is noted.
+                    let (start_ns, ack) = (partial.span.end_ns, partial.span.ack);
+                    partial.note(len_u64(&before), start_ns, ack);
+                    self.advance(len_u64(&before));
+                }
             }
             if known == 0 {
                 return Err(Loss::Hidden);

@@ -8,7 +8,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tcpkit::protocol::{
-    DecodeOptions, Decoder, Direction, Fields, MAX_LOOKAHEAD, PROTOCOLS, Protocol, Scratch, Step,
+    DecodeOptions, Decoder, Direction, Entry, Fields, MAX_LOOKAHEAD, PROTOCOLS, Protocol, Scratch, Step,
     fields::FieldValue, scratch::MAX_OPERATION,
 };
 
@@ -18,6 +18,7 @@ fuzz_target!(|input: &[u8]| {
     let options = DecodeOptions {
         max_text: [0, 3, 128, 5000][usize::from(first >> 5) % 4],
         fields: first & 0x80 == 0,
+        ..DecodeOptions::default()
     };
     let _ = (protocol.probe)(program);
     Machine::new(protocol, options).run(program);
@@ -36,6 +37,8 @@ struct Stream {
     pending: Vec<u8>,
     skip: u64,
     want: usize,
+    /// It is not read until the decoder finds its way back.
+    lost: bool,
 }
 
 impl Machine {
@@ -44,7 +47,7 @@ impl Machine {
             protocol,
             decoder: (protocol.decoder)(),
             options,
-            scratch: Scratch::new(options),
+            scratch: Scratch::new(options.clone()),
             streams: Default::default(),
         }
     }
@@ -71,14 +74,28 @@ impl Machine {
                 _ => self.lose(direction, amount as u64 + 1),
             };
             if !goes_on {
-                self.decoder.resync();
-                self.streams = Default::default();
+                match self.protocol.entry {
+                    Entry::Turn => {
+                        self.decoder.resync();
+                        self.streams = Default::default();
+                    }
+                    Entry::Number => {
+                        self.streams[direction as usize] =
+                            Stream { lost: true, ..Stream::default() };
+                    }
+                }
             }
         }
     }
 
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> bool {
         let stream = &mut self.streams[direction as usize];
+        if stream.lost {
+            stream.lost = !self.decoder.rejoin(direction, bytes);
+            if stream.lost {
+                return true;
+            }
+        }
         let skipped =
             usize::try_from(stream.skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
         stream.skip -= skipped as u64;
@@ -137,18 +154,30 @@ impl Machine {
         let stream = &mut self.streams[direction as usize];
         let skipped = stream.skip.min(len);
         stream.skip -= skipped;
-        let len = len - skipped;
-        if len > 0 {
-            if !stream.pending.is_empty() {
-                return false;
-            }
-            let absorbed = self.decoder.handle_gap(direction, len);
-            assert!(absorbed <= len);
-            if absorbed < len {
-                return false;
-            }
+        let mut len = len - skipped;
+        if stream.skip > 0 {
+            return true;
         }
-        stream.skip > 0 || self.decode(direction)
+        while len > 0 {
+            let stream = &mut self.streams[direction as usize];
+            if stream.lost {
+                return true;
+            }
+            let before = std::mem::take(&mut stream.pending);
+            stream.want = 0;
+            let behind = self.decoder.handle_gap(direction, &before, len);
+            assert!(behind <= before.len() as u64 + len);
+            let known = behind.saturating_sub(before.len() as u64);
+            if known == 0 || !self.decode(direction) {
+                return false;
+            }
+            len -= known;
+            let stream = &mut self.streams[direction as usize];
+            let skipped = stream.skip.min(len);
+            stream.skip -= skipped;
+            len -= skipped;
+        }
+        true
     }
 }
 

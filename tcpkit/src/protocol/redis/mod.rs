@@ -22,7 +22,7 @@ mod shape;
 mod tests;
 
 use self::{link::Link, reply::Replies, request::Requests};
-use super::{DecodeError, Decoder, Direction, Protocol, Scratch, Step};
+use super::{DecodeError, Decoder, Direction, Entry, Protocol, Scratch, Step};
 
 /// Redis, and what speaks its protocol (Valkey, KeyDB, Dragonfly).
 pub static PROTOCOL: Protocol = Protocol {
@@ -31,7 +31,10 @@ pub static PROTOCOL: Protocol = Protocol {
     ports: &[6379],
     field_names: FIELD_NAMES,
     probe: probe::probe,
+    entry: Entry::Turn,
+    detected: true,
     decoder: || Box::new(RedisDecoder::default()),
+    datagrams: None,
 };
 
 /// The names of the fields that messages carry. Requests have
@@ -78,9 +81,12 @@ impl Decoder for RedisDecoder {
         }
     }
 
-    fn handle_gap(&mut self, direction: Direction, len: u64) -> u64 {
+    fn handle_gap(&mut self, direction: Direction, before: &[u8], len: u64) -> u64 {
         if self.link.is_replication() {
             return len;
+        }
+        if !before.is_empty() {
+            return 0;
         }
         match direction {
             Direction::Request => self.requests.handle_gap(len),

@@ -2,8 +2,7 @@
 
 use super::commands::Secret;
 
-/// What stands for a secret.
-pub(super) const REDACTED: &str = "(redacted)";
+pub(super) use crate::protocol::secrets::REDACTED;
 
 /// How many bytes of an argument it may take to tell whether secrets follow.
 pub(super) const MAX_WORD: usize = 32;

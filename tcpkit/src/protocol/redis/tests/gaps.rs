@@ -5,17 +5,17 @@ use super::*;
 /// Loses every range of `bytes` in turn. Where the decoder says that it still knows where it is,
 /// what follows must be decoded as if nothing were missing.
 fn lose_each(direction: Direction, bytes: &[u8], must_survive: impl Fn(usize, usize) -> bool) {
-    let options = DecodeOptions { max_text: 20, fields: true };
+    let options = DecodeOptions { max_text: 20, fields: true, ..DecodeOptions::default() };
     let mut marked = bytes.to_vec();
     let marker = match direction {
         Request => command("echo marker"),
         Response => b"-MARKER\r\n".to_vec(),
     };
     marked.extend_from_slice(&marker);
-    let whole = decode_all(direction, &marked, options);
+    let whole = decode_all(direction, &marked, options.clone());
     for from in 0..=bytes.len() {
         for to in from + 1..=bytes.len() {
-            let mut driver = Driver::new(options);
+            let mut driver = new_driver(options.clone());
             driver.feed(direction, &marked[..from]);
             let survived = driver.lose(direction, (to - from) as u64);
             if must_survive(from, to) {
@@ -46,7 +46,7 @@ fn a_hole_in_a_value_is_skipped() {
 #[test]
 fn a_hole_in_a_shown_value_is_marked() {
     let bytes = multibulk(&[b"mset", b"a", &[b'v'; 60], b"b", b"2"]);
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     driver.feed(Request, &bytes[..32]);
     assert!(driver.lose(Request, 50));
     driver.feed(Request, &bytes[82..]);
@@ -57,14 +57,14 @@ fn a_hole_in_a_shown_value_is_marked() {
 fn a_message_that_ends_in_a_hole_is_complete() {
     let bytes = command("set foo bar");
     for hidden in 1..=2 {
-        let mut driver = Driver::new(DecodeOptions::default());
+        let mut driver = new_driver(DecodeOptions::default());
         driver.feed(Request, &bytes[..bytes.len() - hidden]);
         assert!(driver.seen.is_empty());
         assert!(driver.lose(Request, hidden as u64));
         assert_eq!(driver.lines(), ["> SET | ordered | set foo bar"]);
     }
     for (visible, hidden) in [("$3\r\nfoo", 2), ("$3\r\nfoo\r", 1), ("$3\r\nf", 4), ("+OK\r", 1)] {
-        let mut driver = Driver::new(DecodeOptions::default());
+        let mut driver = new_driver(DecodeOptions::default());
         driver.feed(Response, visible.as_bytes());
         assert!(driver.seen.is_empty());
         assert!(driver.lose(Response, hidden), "{visible:?}");
@@ -85,7 +85,7 @@ fn a_hole_in_framing_is_never_guessed_over() {
     for (visible, hidden) in
         [("", 1), ("*2\r\n$3\r\nget\r\n", 3), ("*2\r\n$3\r\nge", 1), ("get fo", 1)]
     {
-        let mut driver = Driver::new(DecodeOptions::default());
+        let mut driver = new_driver(DecodeOptions::default());
         driver.feed(Request, visible.as_bytes());
         assert!(!driver.lose(Request, hidden), "{visible:?}");
     }
@@ -99,7 +99,7 @@ fn a_hole_in_a_reply_string_is_skipped() {
 
 #[test]
 fn after_a_resync_both_sides_begin_anew() {
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     driver.feed(Request, b"*3\r\n$3\r\nset\r\n$3\r\nf");
     driver.feed(Response, b"*2\r\n$100\r\nabc");
     driver.decoder.resync();

@@ -6,7 +6,7 @@ use super::*;
 /// correlations: `=` ordered, `!` one way, one for each message.
 fn check_dialogue(lines: &[&str], expect: &str) {
     for size in [usize::MAX, 1, 5] {
-        let mut driver = Driver::new(DecodeOptions::default());
+        let mut driver = new_driver(DecodeOptions::default());
         for line in lines {
             let (direction, bytes) = match line.split_at(2) {
                 ("> ", words) => (Request, command(words)),
@@ -207,7 +207,7 @@ fn a_replication_link_is_let_pass() {
         &["< *1|$4|PING|", "> replconf ack 17", "< *2|$6|SELECT|$1|0|", "> replconf ack 99"],
         "<= >! <! >!",
     );
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     driver.feed(Request, &command("psync ? -1"));
     driver.feed(Response, b"+CONTINUE\r\nxyz");
     assert!(driver.lose(Response, 1 << 40));
@@ -233,7 +233,7 @@ fn messages_show_a_subscription_that_was_not_seen() {
 
 #[test]
 fn too_much_under_way_is_given_up() {
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     for _ in 0..100_000 {
         driver.feed(Request, &command("subscribe a b"));
     }

@@ -115,18 +115,18 @@ proptest! {
             ends.push(end);
         }
         // Every prefix has as many messages as frames end in it, and is not held against it.
-        let options = DecodeOptions { max_text: 128, fields };
-        let mut driver = Driver::new(options);
+        let options = DecodeOptions { max_text: 128, fields, ..DecodeOptions::default() };
+        let mut driver = new_driver(options.clone());
         for (at, byte) in bytes.iter().enumerate() {
             driver.feed(Response, &[*byte]);
             prop_assert_eq!(driver.broken, None);
             prop_assert_eq!(driver.seen.len(), ends.iter().filter(|end| **end <= at + 1).count());
         }
         prop_assert!(driver.held <= 256);
-        let cut = decode_cut(Response, &bytes, &cuts, options);
+        let cut = decode_cut(&PROTOCOL, Response, &bytes, &cuts, options.clone());
         prop_assert_eq!(cut.seen, driver.seen);
         // The same behind requests, which is what allows the short way.
-        let mut driver = Driver::new(options);
+        let mut driver = new_driver(options.clone());
         for _ in &ends {
             driver.feed(Request, &command("get x"));
         }
@@ -149,11 +149,11 @@ proptest! {
                 multibulk(&arguments)
             })
             .collect();
-        let options = DecodeOptions { max_text, fields };
-        let whole = decode_cut(Request, &bytes, &[], options);
-        let cut = decode_cut(Request, &bytes, &cuts, options);
+        let options = DecodeOptions { max_text, fields, ..DecodeOptions::default() };
+        let whole = decode_cut(&PROTOCOL, Request, &bytes, &[], options.clone());
+        let cut = decode_cut(&PROTOCOL, Request, &bytes, &cuts, options.clone());
         prop_assert_eq!(&cut.seen, &whole.seen);
-        let bytewise = decode_cut(Request, &bytes, &[1], options);
+        let bytewise = decode_cut(&PROTOCOL, Request, &bytes, &[1], options.clone());
         prop_assert_eq!(&bytewise.seen, &whole.seen);
         prop_assert!(bytewise.held <= 64);
         if whole.broken.is_none() {
@@ -166,7 +166,7 @@ proptest! {
         pieces in prop::collection::vec((any::<bool>(), prop::collection::vec(hostile(), 0..30)), 0..20),
         gaps in prop::collection::vec(0u64..100, 0..20),
     ) {
-        let mut driver = Driver::new(DecodeOptions::default());
+        let mut driver = new_driver(DecodeOptions::default());
         for (i, (request, bytes)) in pieces.iter().enumerate() {
             let direction = if *request { Request } else { Response };
             driver.feed(direction, &bytes.concat());

@@ -14,7 +14,11 @@ fn check_one(bytes: &[u8], fields: &str) {
         let error = fields.starts_with("reply=error") || fields.starts_with("reply=bulk_error");
         assert_eq!(seen.status == Status::Error, error, "{shown}");
     }
-    let bare = decode_all(Response, &twice, DecodeOptions { max_text: 128, fields: false });
+    let bare = decode_all(
+        Response,
+        &twice,
+        DecodeOptions { max_text: 128, fields: false, ..DecodeOptions::default() },
+    );
     assert_eq!(bare.seen.len(), 2, "{shown}");
 }
 
@@ -115,7 +119,7 @@ fn what_breaks_resp_is_invalid() {
 #[test]
 fn depth_costs_nothing() {
     let deep = b"*1\r\n".repeat(200_000);
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     driver.feed(Response, &deep);
     driver.feed(Response, b":1\r\n");
     assert_eq!((driver.broken, driver.held, driver.seen.len()), (None, 0, 1));
@@ -127,13 +131,13 @@ fn depth_costs_nothing() {
 
 #[test]
 fn claims_are_not_believed() {
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     driver.feed(Response, b"*9223372036854775807\r\n");
     for _ in 0..1000 {
         driver.feed(Response, b"$-1\r\n");
     }
     assert_eq!((driver.broken, driver.held, driver.seen.len()), (None, 0, 0));
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     driver.feed(Response, b"$9223372036854775807\r\nabc");
     assert_eq!((driver.broken, driver.held), (None, 0));
     assert_eq!(driver.skip[1], 9_223_372_036_854_775_807 - 3);
@@ -142,7 +146,7 @@ fn claims_are_not_believed() {
 #[test]
 fn endless_lines_are_not_kept() {
     for kind in [b'+', b'-', b'('] {
-        let mut driver = Driver::new(DecodeOptions::default());
+        let mut driver = new_driver(DecodeOptions::default());
         driver.feed(Response, &[kind]);
         for _ in 0..1000 {
             driver.feed(Response, &[b'X'; 1000]);

@@ -63,7 +63,7 @@ fn empty_commands_are_nothing() {
 #[test]
 fn text_is_cut_at_its_bound() {
     for max_text in [0, 1, 2, 3, 5, 8, 20, 128] {
-        let options = DecodeOptions { max_text, fields: true };
+        let options = DecodeOptions { max_text, fields: true, ..DecodeOptions::default() };
         for arguments in [
             &[&b"set"[..], b"foo", &[b'x'; 3000]][..],
             &[b"set", &[b' '; 200], b"x"],
@@ -71,7 +71,7 @@ fn text_is_cut_at_its_bound() {
             &[b"mset", b"a", b"1", b"b", b"2", b"c", b"3"],
             &[&[b'c'; 200], b"x"],
         ] {
-            let driver = decode_all(Request, &multibulk(arguments), options);
+            let driver = decode_all(Request, &multibulk(arguments), options.clone());
             assert_eq!((driver.seen.len(), driver.broken), (1, None));
             let text = &driver.seen[0].text;
             assert!(text.ends_with("...") || max_text < 3 || arguments.len() == 7, "{text}");
@@ -80,14 +80,14 @@ fn text_is_cut_at_its_bound() {
     let driver = decode_all(
         Request,
         &multibulk(&[b"set", b"foo", &[b'v'; 1000]]),
-        DecodeOptions { max_text: 16, fields: false },
+        DecodeOptions { max_text: 16, fields: false, ..DecodeOptions::default() },
     );
     assert_eq!(driver.seen[0].text, "set foo vvvvv...");
 }
 
 #[test]
 fn large_values_are_skipped_by_their_length() {
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     driver.feed(Request, b"*3\r\n$3\r\nset\r\n$3\r\nbig\r\n$1000000000000\r\nvalue");
     driver.feed(Request, &[b'v'; 300]);
     let left = driver.skip[0];
@@ -150,7 +150,7 @@ fn what_redis_refuses_is_invalid() {
 
 #[test]
 fn a_line_without_end_is_given_up() {
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     for _ in 0..1024 {
         driver.feed(Request, &[b'x'; 64]);
     }
@@ -161,7 +161,7 @@ fn a_line_without_end_is_given_up() {
 
 #[test]
 fn a_request_of_many_arguments_costs_nothing() {
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     driver.feed(Request, b"*2147483647\r\n$4\r\nMSET\r\n");
     for _ in 0..10_000 {
         driver.feed(Request, b"$0\r\n\r\n$3\r\nabc\r\n");

@@ -13,7 +13,7 @@ fn check_text(words: &str, expect: &str) {
         for bytes in [command(&typed), inline] {
             for max_text in [128, 40] {
                 for fields in [true, false] {
-                    let options = DecodeOptions { max_text, fields };
+                    let options = DecodeOptions { max_text, fields, ..DecodeOptions::default() };
                     let driver = decode_all(Request, &bytes, options);
                     assert_eq!((driver.broken, driver.seen.len()), (None, 1), "{words}");
                     let seen = &driver.seen[0];
@@ -107,7 +107,7 @@ fn a_gap_opens_no_way_to_a_secret() {
         let bytes = command(words);
         for from in 0..bytes.len() {
             for to in from + 1..=bytes.len() {
-                let mut driver = Driver::new(DecodeOptions::default());
+                let mut driver = new_driver(DecodeOptions::default());
                 driver.feed(Request, &bytes[..from]);
                 if driver.lose(Request, (to - from) as u64) {
                     driver.feed(Request, &bytes[to..]);

@@ -72,7 +72,7 @@ fn unescape(text: &str) -> Vec<u8> {
 /// Decodes a transcript in pieces of at most `size` bytes, and checks that after each step nothing
 /// waits: as many responses were told to answer as there were requests to be answered.
 fn replay(name: &str, lines: &[Line], size: usize) -> Vec<Seen> {
-    let mut driver = Driver::new(DecodeOptions::default());
+    let mut driver = new_driver(DecodeOptions::default());
     let mut step = 0;
     for line in lines {
         match line {
@@ -124,7 +124,7 @@ fn a_transcript_can_be_entered_between_steps() {
         let lines = parse(transcript);
         let steps = lines.iter().enumerate().filter(|(_, line)| matches!(line, Line::Step));
         for (start, _) in steps {
-            let mut driver = Driver::new(DecodeOptions::default());
+            let mut driver = new_driver(DecodeOptions::default());
             for line in &lines[start..] {
                 if let Line::Bytes(direction, bytes) = line {
                     driver.feed(*direction, bytes);
