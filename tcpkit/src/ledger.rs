@@ -77,6 +77,10 @@ pub struct FlowCounts {
     pub open: u64,
     /// Connections whose client and server had to be swapped.
     pub roles_corrected: u64,
+    /// Connections that speak none of the protocols that were asked for, or that said too little to tell.
+    pub foreign: u64,
+    /// How often a connection turned out to speak something else than its first bytes said.
+    pub protocols_corrected: u64,
 }
 
 /// Payload bytes of streams.
@@ -407,6 +411,9 @@ impl Ledger {
             fl.from_handshake + fl.midstream,
             &[(fl.from_handshake, "from handshake"), (fl.midstream, "midstream")],
         )?;
+        if fl.foreign > 0 {
+            line(f, "connections not read", fl.foreign, &[(fl.foreign, "of other protocols")])?;
+        }
         line(
             f,
             "connections ended",

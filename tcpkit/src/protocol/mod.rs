@@ -7,12 +7,15 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod cursor;
+pub mod detect;
 #[cfg(test)]
 mod driver;
 pub mod fields;
+pub mod generic;
 pub mod redis;
 pub mod scratch;
 pub mod secrets;
+pub mod selection;
 pub mod text;
 pub mod words;
 
@@ -21,9 +24,10 @@ use std::fmt;
 pub use fields::Fields;
 pub use scratch::{DecodeOptions, Draft, Scratch};
 pub use secrets::SecretNames;
+pub use selection::Selection;
 
 /// Every protocol that `-p` takes, in the order in which help lists them.
-pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL, &generic::PROTOCOL];
 
 /// The protocol of this name, if there is one.
 #[must_use]

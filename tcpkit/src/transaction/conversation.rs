@@ -48,6 +48,8 @@ pub struct Ends<'a> {
 pub struct Context<'a, 'e> {
     /// What is spoken.
     pub protocol: &'static Protocol,
+    /// How the decoder finds its way back.
+    pub entry: Entry,
     /// Who talks.
     pub ends: Ends<'a>,
     /// What to add to captured times to get ns since the Unix epoch.
@@ -147,6 +149,10 @@ pub struct Conversation {
     /// What the client had received when it sent its latest bytes.
     request_ack: Option<Seq>,
     sync: Sync,
+    /// Whether a response was decoded ever.
+    has_response: bool,
+    /// Bytes were not what the protocol allows before the first response.
+    mistaken: bool,
     /// What transactions without flaws of their own are worth.
     level: Quality,
     /// Where the response stream has to go on after [`Self::try_resync`].
@@ -182,6 +188,8 @@ impl Conversation {
             clean_turns: 0,
             request_ack: None,
             sync,
+            has_response: false,
+            mistaken: false,
             level,
             expect_response: None,
             wall_offset_ns: i64::MIN,
@@ -192,6 +200,13 @@ impl Conversation {
     #[must_use]
     pub fn is_reading(&self) -> bool {
         self.sync == Sync::Paired
+    }
+
+    /// Whether it is doubtful that this protocol is spoken: bytes were not what it allows before the
+    /// first response.
+    #[must_use]
+    pub fn is_mistaken(&self) -> bool {
+        self.mistaken
     }
 
     /// Whether [`Self::tick`] has something to wait for.
@@ -281,17 +296,18 @@ impl Conversation {
     fn read(&mut self, direction: Direction, input: Input<'_, '_>, context: &mut Context<'_, '_>) {
         self.wall_offset_ns = self.wall_offset_ns.max(context.wall_offset_ns);
         let wall_offset_ns = self.wall_offset_ns;
-        let Self { decoder, request, response, open, probation, sync, .. } = self;
+        let Self { decoder, request, response, open, probation, sync, has_response, .. } = self;
         let level = self.level;
         let stream = match direction {
             Direction::Request => request,
             Direction::Response => response,
         };
-        let Context { protocol, ends, scratch, pool, counts, limits, emit, .. } = context;
+        let Context { protocol, entry, ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
-        let is_numbered = protocol.entry == Entry::Number;
+        let is_numbered = *entry == Entry::Number;
         let mut pairing = Pairing {
             protocol,
+            entry: *entry,
             ends: *ends,
             level,
             wall_offset_ns,
@@ -316,6 +332,7 @@ impl Conversation {
                 *sync = Sync::Lost;
                 return Err(Loss::Refused);
             }
+            *has_response |= direction == Direction::Response;
             Ok(())
         };
         let mut reading = Reading { direction, decoder: decoder.as_mut(), scratch };
@@ -339,6 +356,7 @@ impl Conversation {
                 GapCause::Lost => context.counts.hidden_by_loss_bytes += len,
             }
         }
+        self.mistaken |= reason == Lost::Invalid && !self.has_response;
         let still_certain =
             direction == Direction::Request && reason == Lost::Hidden && self.open.is_some();
         if is_numbered {
@@ -526,9 +544,10 @@ impl Conversation {
     fn finish_turn(&mut self, context: &mut Context<'_, '_>) {
         let (level, wall_offset_ns) = (self.level, self.wall_offset_ns);
         let Self { open, probation, .. } = self;
-        let Context { protocol, ends, pool, counts, limits, emit, .. } = context;
+        let Context { protocol, entry, ends, pool, counts, limits, emit, .. } = context;
         let mut pairing = Pairing {
             protocol,
+            entry: *entry,
             ends: *ends,
             level,
             wall_offset_ns,
@@ -582,7 +601,7 @@ impl Conversation {
 
 /// Whether messages carry numbers.
 fn is_numbered(context: &Context<'_, '_>) -> bool {
-    context.protocol.entry == Entry::Number
+    context.entry == Entry::Number
 }
 
 /// Why a conversation is over.

@@ -17,6 +17,7 @@ use crate::{
 /// A conversation's pairing state, borrowed while its stream is being decoded.
 pub(super) struct Pairing<'c, 'e> {
     pub(super) protocol: &'static Protocol,
+    pub(super) entry: Entry,
     pub(super) ends: Ends<'c>,
     pub(super) level: Quality,
     pub(super) wall_offset_ns: i64,
@@ -201,7 +202,7 @@ impl Pairing<'_, '_> {
     }
 
     fn is_numbered(&self) -> bool {
-        self.protocol.entry == Entry::Number
+        self.entry == Entry::Number
     }
 
     fn report(&mut self, open: &Open, answer: &Answer, message: &Message<'_>) {
