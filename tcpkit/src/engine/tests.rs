@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     flow::table::Expiry,
+    protocol::PROTOCOLS,
     simulation::{Connection, HEADERS, MS, Seen, SimFrame, US, cut, merge, run, run_for, run_with},
 };
 
@@ -463,7 +464,7 @@ fn a_client_that_always_waited_may_not_wait_when_a_packet_is_lost() {
 #[test]
 fn connections_that_begin_with_a_hole_do_not_pile_up() {
     let limits = Limits { max_flows: 64, ..Limits::default() };
-    let protocol = protocol::PROTOCOLS[0];
+    let protocol = PROTOCOLS[0];
     let mut engine = Engine::new(protocol, limits, DecodeOptions::default(), UsualPorts(protocol));
     for n in 0..20_000 {
         let mut frames =

@@ -52,7 +52,7 @@ pub fn find(
     let mut left = None;
     let mut count = 0_u32;
     for at in candidates.positions() {
-        let Some(protocol) = selection.protocol(at) else { continue };
+        let protocol = selection.protocol(at);
         let fits = [
             fit(protocol.probe, client, Direction::Request),
             fit(protocol.probe, server, Direction::Response),

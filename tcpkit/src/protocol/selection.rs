@@ -19,6 +19,7 @@ struct Choice {
 #[derive(Clone, Debug)]
 pub struct Selection {
     choices: Vec<Choice>,
+    first: &'static Protocol,
 }
 
 /// Some of the protocols of a [`Selection`], by their positions in it.
@@ -48,7 +49,7 @@ impl Candidates {
 
 impl From<&'static Protocol> for Selection {
     fn from(protocol: &'static Protocol) -> Self {
-        Self { choices: vec![Choice { protocol, port: None }] }
+        Self { choices: vec![Choice { protocol, port: None }], first: protocol }
     }
 }
 
@@ -67,6 +68,9 @@ pub enum SelectionError {
         /// What stands there.
         text: String,
     },
+    /// Nothing was asked for.
+    #[error("no protocol was asked for: there are {}", known())]
+    Nothing,
     /// Too much.
     #[error("{MAX_CHOICES} protocols and ports at most can be asked for at once")]
     TooMany,
@@ -114,7 +118,8 @@ impl Selection {
             return Err(SelectionError::TooMany);
         }
         choices.sort_by_key(|choice| !choice.protocol.detected);
-        Ok(Self { choices })
+        let first = choices.first().ok_or(SelectionError::Nothing)?.protocol;
+        Ok(Self { choices, first })
     }
 
     /// Whether a connection may speak one of several.
@@ -125,8 +130,9 @@ impl Selection {
 
     /// The protocol at a position.
     #[must_use]
-    pub fn protocol(&self, at: u8) -> Option<&'static Protocol> {
-        self.choices.get(usize::from(at)).map(|choice| choice.protocol)
+    #[inline]
+    pub fn protocol(&self, at: u8) -> &'static Protocol {
+        self.choices.get(usize::from(at)).map_or(self.first, |choice| choice.protocol)
     }
 
     /// Every protocol, some perhaps several times.
