@@ -2,11 +2,15 @@
 //!
 //! No IO, no clock: time comes in with the frames. So live capture and files run the same engine.
 
+mod datagrams;
 mod detection;
 mod shared;
 mod undecided;
 
-use self::shared::{Shared, State};
+use self::{
+    datagrams::Datagrams,
+    shared::{Shared, State},
+};
 use crate::{
     capture::{Frame, HookDirection},
     config::Limits,
@@ -34,6 +38,7 @@ pub struct Engine<H> {
     flows: FlowTable<State>,
     /// Flows that wait for time to pass.
     waiting: Vec<FlowId>,
+    datagrams: Datagrams,
     shared: Shared<H>,
     now_ns: u64,
     next_tick_ns: u64,
@@ -51,6 +56,7 @@ impl<H: Hints> Engine<H> {
         Self {
             flows: FlowTable::new(limits.max_flows),
             waiting: Vec::new(),
+            datagrams: Datagrams::default(),
             shared: Shared {
                 selection: selection.into(),
                 hints,
@@ -76,7 +82,7 @@ impl<H: Hints> Engine<H> {
     /// How many connections are followed.
     #[must_use]
     pub fn flows(&self) -> usize {
-        self.flows.len()
+        self.flows.len().saturating_add(self.datagrams.len())
     }
 
     /// The latest time that a frame or [`Self::advance`] brought, in ns.
@@ -113,7 +119,9 @@ impl<H: Hints> Engine<H> {
         let packets = &mut self.shared.ledger.packets;
         match decode(frame) {
             Decoded::Tcp(segment) => self.on_segment(frame, segment, emit),
-            Decoded::Udp(_) => packets.udp += 1,
+            Decoded::Udp(datagram) => {
+                self.datagrams.on_datagram(frame, &datagram, &mut self.shared, emit);
+            }
             Decoded::Other(Undecoded::NotIp) => packets.not_ip += 1,
             Decoded::Other(Undecoded::OtherTransport) => packets.other_transport += 1,
             Decoded::Other(Undecoded::Fragment) => packets.fragments += 1,
@@ -226,6 +234,7 @@ impl<H: Hints> Engine<H> {
             }
             shared.forget(&mut flow, Ending::Forgotten, emit);
         });
+        self.datagrams.sweep(self.now_ns, SWEEP_PART, shared, emit);
     }
 
     /// No frame comes any more: what waits is settled, and what is open is counted.
@@ -237,6 +246,7 @@ impl<H: Hints> Engine<H> {
             self.shared.forget(&mut flow, Ending::Exit, emit);
         }
         self.waiting.clear();
+        self.datagrams.finish(&mut self.shared, emit);
     }
 }
 

@@ -16,9 +16,9 @@ macro_rules! add_fields {
     };
 }
 
-add_fields!(PacketCounts: received, not_ip, other_transport, fragments, malformed, udp, empty, in_order,
+add_fields!(PacketCounts: received, not_ip, other_transport, fragments, malformed, udp, datagrams, empty, in_order,
     reordered, retransmitted, duplicates, out_of_window, untracked, as_they_are);
-add_fields!(FlowCounts: from_handshake, midstream, closed, expired, evicted, open, roles_corrected,
+add_fields!(FlowCounts: from_handshake, midstream, by_datagrams, closed, expired, evicted, open, roles_corrected,
     foreign, protocols_corrected);
 add_fields!(ByteCounts: request, response, lost);
 add_fields!(MessageCounts: requests, responses, paired, reported, untimed, unproven, on_probation,

@@ -69,6 +69,9 @@ pub enum Entry {
     /// messages carry numbers that tell which response answers which request, and no number is used
     /// twice at a time.
     Number,
+    /// Anywhere: messages come in datagrams, which stand alone, and carry numbers. What
+    /// [`Protocol::datagrams`] decodes is entered like that whatever [`Protocol::entry`] says.
+    Datagram,
 }
 
 /// What the first bytes of one side of a connection look like.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     flow::{Chunk, GapCause, StreamEvent, Turn, seq::Seq},
     ledger::MessageCounts,
-    packet::Endpoint,
+    packet::{Endpoint, Payload},
     protocol::{Decoder, Direction, Entry, Message, Protocol, Scratch},
 };
 
@@ -135,9 +135,19 @@ impl Conversation {
         Self::new(protocol, Sync::Lost, Quality::Midstream)
     }
 
+    /// What two ends say in datagrams.
+    #[must_use]
+    pub fn of_datagrams(decoder: Box<dyn Decoder>) -> Self {
+        Self::with(decoder, Sync::Paired, Quality::Exact)
+    }
+
     fn new(protocol: &'static Protocol, sync: Sync, level: Quality) -> Self {
+        Self::with((protocol.decoder)(), sync, level)
+    }
+
+    fn with(decoder: Box<dyn Decoder>, sync: Sync, level: Quality) -> Self {
         Self {
-            decoder: (protocol.decoder)(),
+            decoder,
             request: Stream::default(),
             response: Stream::default(),
             open: None,
@@ -231,6 +241,27 @@ impl Conversation {
         self.read(direction, Input::Chunk(chunk), context);
     }
 
+    /// Takes a datagram.
+    pub fn handle_datagram(
+        &mut self,
+        direction: Direction,
+        payload: &Payload<'_>,
+        time_ns: u64,
+        context: &mut Context<'_, '_>,
+    ) {
+        let bytes = payload.bytes;
+        context.counts.read_bytes += u64::from(payload.wire_len);
+        let chunk = Chunk { bytes, time_ns, seq: Seq(0), ack: None, turn: Turn::Unknown };
+        self.read(direction, Input::Chunk(&chunk), context);
+        let cut = u64::from(payload.wire_len)
+            .saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        if cut > 0 {
+            self.read(direction, Input::Gap(cut, GapCause::Cut { time_ns }), context);
+        }
+        self.request.clear();
+        self.response.clear();
+    }
+
     #[inline(never)]
     fn handle_gap(
         &mut self,
@@ -261,7 +292,7 @@ impl Conversation {
         };
         let Context { protocol, entry, ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
-        let is_numbered = *entry == Entry::Number;
+        let is_numbered = *entry != Entry::Turn;
         let mut pairing = Pairing {
             protocol,
             entry: *entry,
@@ -357,6 +388,11 @@ impl Conversation {
         reason: Lost,
         context: &mut Context<'_, '_>,
     ) {
+        if context.entry == Entry::Datagram {
+            // The next one has nothing to do with it.
+            reason.count(context.counts);
+            return;
+        }
         match direction {
             Direction::Request => {
                 self.request.clear();
@@ -558,7 +594,7 @@ impl Conversation {
 
 /// Whether messages carry numbers.
 fn is_numbered(context: &Context<'_, '_>) -> bool {
-    context.entry == Entry::Number
+    context.entry != Entry::Turn
 }
 
 /// Why a conversation is over.

@@ -266,6 +266,13 @@ impl OpenQueue {
         (open.partial && !open.answered).then_some(open)
     }
 
+    /// Gives up the request that such a response would answer; returns whether there was one.
+    pub(super) fn forget(&mut self, correlation: Correlation) -> bool {
+        let Some(open) = self.answer(correlation) else { return false };
+        self.take_answer(&open);
+        true
+    }
+
     /// The request that waits, where there is one at most.
     pub(super) fn asked(&mut self) -> Option<&mut Open> {
         self.requests.back_mut().filter(|open| !open.answered)

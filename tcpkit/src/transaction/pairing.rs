@@ -46,6 +46,20 @@ impl Pairing<'_, '_> {
 
     fn push(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         let queue = self.open.get_or_insert_with(|| self.pool.take());
+        if self.entry == Entry::Datagram {
+            // An earlier one with this number was answered by a datagram that got lost, or is still to be
+            // answered: nobody can tell whose the next response is.
+            let again = queue.forget(message.correlation);
+            let is_full = queue.len() >= self.limits.max_open;
+            let full = is_full && queue.forget(Correlation::Ordered);
+            self.counts.requests_lost += u64::from(again) + u64::from(full);
+            queue.settle();
+            let span = Span { untimed: again, ..*span };
+            if !queue.push(&span, message, self.limits.max_open) {
+                self.counts.requests_overflowed += 1;
+            }
+            return Ok(());
+        }
         if queue.push(span, message, self.limits.max_open) {
             return Ok(());
         }
@@ -202,7 +216,7 @@ impl Pairing<'_, '_> {
     }
 
     fn is_numbered(&self) -> bool {
-        self.entry == Entry::Number
+        self.entry != Entry::Turn
     }
 
     fn report(&mut self, open: &Open, answer: &Answer, message: &Message<'_>) {
