@@ -31,6 +31,10 @@ fn probe(bytes: &[u8]) -> Probe {
 struct GenericDecoder {
     /// Whose turn it is, as far as bytes came.
     turn: Option<Direction>,
+    /// What the request of this turn begins with, as far as it is shown.
+    shown: Vec<u8>,
+    /// What follows it is not known.
+    cut: bool,
     /// Bytes are missing of which no message told yet.
     hidden: bool,
 }
@@ -42,16 +46,28 @@ impl Decoder for GenericDecoder {
         input: &[u8],
         scratch: &'s mut Scratch,
     ) -> Step<'s> {
-        if input.is_empty() && !std::mem::take(&mut self.hidden) {
+        let hidden = std::mem::take(&mut self.hidden);
+        if input.is_empty() && !hidden {
             return Step::NeedMore { at_least: 1 };
         }
-        let begins = self.turn.replace(direction) != Some(direction);
-        let message = if begins && direction == Direction::Request {
+        if self.turn.replace(direction) != Some(direction) {
+            (self.shown, self.cut) = (Vec::new(), false);
+        }
+        // One more than fits tells that it does not.
+        let room = scratch.options().max_text.saturating_add(1).saturating_sub(self.shown.len());
+        let bare = Message::bare(Correlation::Turn, Part::Middle);
+        let message = if direction == Direction::Request && room > 0 && !self.cut {
+            self.shown.extend_from_slice(input.get(..room).unwrap_or(input));
+            self.cut = hidden;
             let mut draft = scratch.draft();
-            draft.text.push_bytes(input);
-            scratch.finish(draft, Correlation::Turn, Status::Ok)
+            draft.text.push_bytes(&self.shown);
+            if hidden {
+                draft.text.push_str("...");
+            }
+            let message = scratch.finish(draft, Correlation::Turn, Status::Ok);
+            Message { text: message.text, ..bare }
         } else {
-            Message::bare(Correlation::Turn, Part::Middle)
+            bare
         };
         Step::Consumed { len: input.len(), message: Some(message) }
     }
@@ -83,10 +99,10 @@ mod tests {
         assert_eq!(
             driver.lines(),
             [
-                ">  | turn | HELO me\\r\\n",
-                ">  | turn middle",
+                ">  | turn middle | HELO me\\r\\n",
+                ">  | turn middle | HELO me\\r\\nmore",
                 "< ok | turn middle",
-                ">  | turn | \\x00\\x1bx",
+                ">  | turn middle | \\x00\\x1bx",
                 "< ok | turn middle",
             ]
         );

@@ -346,7 +346,7 @@ impl Conversation {
         }
         self.mistaken |= reason == Lost::Invalid && !self.has_response;
         let still_certain =
-            direction == Direction::Request && reason == Lost::Hidden && self.open.is_some();
+            direction == Direction::Request && loss == Loss::Hidden && self.open.is_some();
         if is_numbered {
             self.lose_direction(direction, reason, context);
         } else if still_certain {

@@ -73,10 +73,14 @@ impl Pairing<'_, '_> {
     fn on_later_request(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         match (message.correlation, message.part) {
             (Correlation::Turn, _) => {
+                if span.lost {
+                    // Of the other side bytes may be missing too, which nobody knows of yet: where
+                    // one turn ends and the next begins is not certain.
+                    return Err(Lost::Hidden);
+                }
                 if self.finish_turn() {
                     // The client goes on with its request.
-                    if let Some(open) = self.open.as_mut().and_then(|queue| queue.asked()) {
-                        open.span.extend(span);
+                    if self.open.as_mut().is_some_and(|queue| queue.go_on(span, message.text)) {
                         return Ok(());
                     }
                 }
@@ -150,6 +154,9 @@ impl Pairing<'_, '_> {
     /// A part of a response that is not its last, as far as is known.
     #[inline(never)]
     fn on_part(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
+        if span.lost && message.correlation == Correlation::Turn {
+            return Err(Lost::Hidden);
+        }
         let found = match self.open {
             Some(queue) => queue.answer_in_part(span, message),
             None => Partly::Unasked,

@@ -35,7 +35,7 @@ fn unknown() -> Connection {
 #[test]
 fn turns_are_timed_from_the_first_byte_to_the_last_before_the_next() {
     let outcome = run_reading(&unknown().frames(), &Selection::parse(["generic"]).expect("one"));
-    assert_eq!(outcome.requests(), ["HELO me\\n", "MAIL from"]);
+    assert_eq!(outcome.requests(), ["HELO me\\n", "MAIL from me\\n"]);
     let parts: Vec<_> = outcome.seen.iter().map(|seen| seen.parts).collect();
     assert_eq!(parts, [[0, 3 * MS + 10 * US, MS + 10 * US], [MS + 10 * US, 2 * MS + 10 * US, 0]]);
     assert_eq!(outcome.seen[1].bytes, [13, 7]);
@@ -94,7 +94,7 @@ fn a_port_says_what_its_connections_speak() {
     check(
         "redis:6379,generic:7777",
         &both,
-        &["redis GET a", "generic HELO me\\n", "generic MAIL from"],
+        &["redis GET a", "generic HELO me\\n", "generic MAIL from me\\n"],
     );
 }
 
