@@ -3,6 +3,7 @@
 mod apt;
 mod ebpf;
 mod needs;
+mod python;
 mod steps;
 
 use anyhow::{Result, bail};

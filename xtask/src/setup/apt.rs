@@ -10,6 +10,18 @@ use crate::host;
 
 const LISTS: &str = "/var/lib/apt/lists";
 
+/// Packages that start a server on the machine, and its service. Tests start servers of their own, and
+/// nobody wants one on port 80 for having typed `cargo xtask test`.
+const SERVICES: &[(&str, &str)] = &[
+    ("memcached", "memcached"),
+    ("nghttp2-proxy", "nghttpx"),
+    ("nginx", "nginx"),
+    ("redis-server", "redis-server"),
+];
+
+/// Runs an installation so that it starts nothing; from the project's root.
+const STARTING_NOTHING: &str = "xtask/src/setup/start_nothing.sh";
+
 /// Says whether apt can install something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
@@ -56,14 +68,23 @@ impl<'a> Apt<'a> {
         }
     }
 
-    /// Installs `packages`; asks nothing and removes nothing.
+    /// Installs `packages`; asks nothing, removes nothing and starts nothing.
     pub(super) fn install(&self, steps: &Steps<'_>, packages: &[&str]) -> Result<()> {
         self.refresh(steps);
         let what = format!("install {}", packages.join(", "));
-        steps.step(&what, &self.install_command(packages))
+        steps.step(&what, &self.install_command(packages))?;
+        let services = services(packages);
+        if services.is_empty() || host::find_program("systemctl").is_none() {
+            return Ok(());
+        }
+        let command =
+            host::as_root(self.shell, &[&["systemctl", "disable", "--quiet"], &*services].concat());
+        steps.step(&format!("let the next boot not start {}", services.join(", ")), &command)
     }
 
     fn install_command(&self, packages: &[&str]) -> Cmd<'a> {
+        let has_services = !services(packages).is_empty();
+        let quietly: &[&str] = if has_services { &["sh", STARTING_NOTHING] } else { &[] };
         let words = [
             "env",
             "DEBIAN_FRONTEND=noninteractive",
@@ -75,8 +96,14 @@ impl<'a> Apt<'a> {
             "--no-install-recommends",
             "--option=DPkg::Lock::Timeout=300",
         ];
-        host::as_root(self.shell, &[&words, packages].concat())
+        host::as_root(self.shell, &[quietly, &words, packages].concat())
     }
+}
+
+/// The services that `packages` bring.
+fn services(packages: &[&str]) -> Vec<&'static str> {
+    let brought = SERVICES.iter().filter(|(package, _)| packages.contains(package));
+    brought.map(|(_, service)| *service).collect()
 }
 
 fn has_lists() -> bool {
@@ -103,5 +130,15 @@ mod tests {
                       gone:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
         assert_eq!(candidates(policy), 1);
         assert_eq!(candidates(""), 0);
+    }
+
+    #[test]
+    fn what_brings_a_service_is_installed_without_starting_it() {
+        let shell = Shell::new().unwrap();
+        let apt = Apt { shell: &shell, refreshed: Cell::new(true) };
+        let command = |packages: &[&str]| apt.install_command(packages).to_string();
+        assert!(!command(&["tcpdump"]).contains(STARTING_NOTHING));
+        assert!(command(&["tcpdump", "nginx"]).contains(STARTING_NOTHING));
+        assert_eq!(services(&["memcached", "tcpdump", "nginx"]), ["memcached", "nginx"]);
     }
 }

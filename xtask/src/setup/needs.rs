@@ -5,7 +5,7 @@ use std::{fmt, path::Path};
 use anyhow::{Result, bail};
 use xshell::cmd;
 
-use super::{Purpose, ebpf, steps::Steps};
+use super::{Purpose, ebpf, python, steps::Steps};
 use crate::{
     host,
     toolchain::{self, EbpfToolchain, MissingTools},
@@ -33,15 +33,30 @@ const PROGRAMS: &[Program] = &[
         package: "redis-server",
         purposes: &[Purpose::Test, Purpose::Demo],
     },
-    Program { name: "redis-cli", package: "redis-tools", purposes: &[Purpose::Test] },
-    Program { name: "redis-benchmark", package: "redis-tools", purposes: &[Purpose::Test] },
-    Program { name: "tcpdump", package: "tcpdump", purposes: &[Purpose::Test] },
-    Program { name: "tshark", package: "tshark", purposes: &[Purpose::Test] },
+    for_tests("redis-cli", "redis-tools"),
+    for_tests("redis-benchmark", "redis-tools"),
+    for_tests("tcpdump", "tcpdump"),
+    for_tests("tshark", "tshark"),
+    // Servers and clients of the other protocols, live and for recordings.
+    for_tests("memcached", "memcached"),
+    for_tests("nginx", "nginx"),
+    for_tests("nghttp", "nghttp2-client"),
+    for_tests("h2load", "nghttp2-client"),
+    for_tests("nghttpd", "nghttp2-server"),
+    for_tests("nghttpx", "nghttp2-proxy"),
+    for_tests("curl", "curl"),
+    for_tests("wrk", "wrk"),
+    // Makes packets as long as the wire's.
+    for_tests("ethtool", "ethtool"),
     // Counts instructions.
-    Program { name: "valgrind", package: "valgrind", purposes: &[Purpose::Test] },
+    for_tests("valgrind", "valgrind"),
     // cargo-fuzz compiles libFuzzer's C++.
-    Program { name: "c++", package: "g++", purposes: &[Purpose::Test] },
+    for_tests("c++", "g++"),
 ];
+
+const fn for_tests(name: &'static str, package: &'static str) -> Program {
+    Program { name, package, purposes: &[Purpose::Test] }
+}
 
 const CARGO_FUZZ: &str = "0.13.2";
 
@@ -52,6 +67,8 @@ pub(super) struct Missing {
     packages: Vec<(&'static str, &'static str)>,
     ebpf: Option<MissingTools>,
     cargo_fuzz: bool,
+    /// The environment with Python's packages.
+    python: bool,
     /// Parts of rustup's toolchain.
     components: Vec<&'static str>,
     /// The eBPF toolchain that has no clippy.
@@ -68,6 +85,10 @@ impl Missing {
             .filter(|it| host::find_program(it.name).is_none())
             .map(|it| (it.name, it.package));
         let mut missing = Self { packages: libraries.chain(programs).collect(), ..Self::default() };
+        missing.python = purpose == Purpose::Test && !python::is_complete(&workspace.root);
+        if missing.python && python::maker().is_none() {
+            missing.packages.push(("Python's venv", python::MAKER));
+        }
         let found = toolchain::find();
         missing.cargo_fuzz = purpose == Purpose::Test && host::find_program("cargo-fuzz").is_none();
         if purpose == Purpose::Check {
@@ -116,6 +137,9 @@ impl Missing {
         if let Some(toolchain) = &self.ebpf_clippy {
             ebpf::install_clippy(steps, toolchain)?;
         }
+        if self.python {
+            python::install(steps)?;
+        }
         if self.cargo_fuzz {
             let command = cmd!(shell, "{cargo} install cargo-fuzz --version {CARGO_FUZZ} --locked");
             steps.step("compile and install cargo-fuzz (a minute or two)", &command)?;
@@ -132,6 +156,7 @@ impl fmt::Display for Missing {
             names.extend(missing.linker.then_some("bpf-linker"));
         }
         names.extend(self.cargo_fuzz.then_some("cargo-fuzz"));
+        names.extend(self.python.then_some("Python's packages"));
         names.extend(&self.components);
         names.extend(self.ebpf_clippy.as_ref().map(|_| "clippy for eBPF"));
         f.write_str(&names.join(", "))
