@@ -2,7 +2,7 @@
 //! to them that happens to packets.
 //!
 //! A protocol gets all of this with `tests/fixtures/<name>/*.pcap`. What a capture gives stands beside
-//! it (`*.expected`, see `golden/expected.rs` for how it is renewed). What is done to packets is done
+//! it (`*.pcap.expected`, see `golden/expected.rs` for how it is renewed). What is done to packets is done
 //! to each connection by itself. What is sampled: payloads longer than 320 bytes are split at chosen
 //! positions (`golden/segments.rs`), and of what can be done to a connection as much is tried as
 //! [`FRAMES`] allows, at even distances.
@@ -24,7 +24,7 @@ mod replay;
 #[path = "golden/segments.rs"]
 mod segments;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use tcpkit::{
     capture::Frame,
@@ -33,9 +33,12 @@ use tcpkit::{
 };
 
 use self::{
-    capture::{Capture, Packet, captures, captures_of},
+    capture::{Capture, Packet, captures_of},
     replay::{Outcome, Seen, Whole, replay, replay_and_print, sorted},
 };
+
+/// A folder for each protocol, by its name.
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
 /// How many frames a test replays of one connection, at most: so that all tests together take some
 /// seconds.
@@ -149,6 +152,14 @@ impl Connection<'_> {
     }
 }
 
+/// All captures of all protocols.
+fn captures() -> Vec<Capture> {
+    let of = |protocol: &&'static Protocol| captures_of(protocol, Path::new(FIXTURES));
+    let captures: Vec<_> = PROTOCOLS.iter().flat_map(of).collect();
+    assert!(!captures.is_empty(), "no captures in {FIXTURES}");
+    captures
+}
+
 /// Looks at every connection of every capture.
 fn for_each_connection(check: impl Fn(&Connection<'_>, &mut Failures)) {
     let mut failures = Failures::default();
@@ -172,7 +183,8 @@ fn flags(frame: &Frame<'_>) -> TcpFlags {
 
 #[test]
 fn every_protocol_has_captures() {
-    let without: Vec<_> = PROTOCOLS.iter().filter(|it| captures_of(it).is_empty()).collect();
+    let without: Vec<_> =
+        PROTOCOLS.iter().filter(|it| captures_of(it, Path::new(FIXTURES)).is_empty()).collect();
     let missing = without.iter().map(|it| format!("tests/fixtures/{}/*.pcap", it.name));
     let missing: Vec<_> = missing.collect();
     assert_eq!(missing, [""; 0], "captures are missing");

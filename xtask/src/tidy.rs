@@ -88,6 +88,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// The names of the protocols in the registry.
+pub(crate) fn protocols(root: &Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    collect(root, &root.join(PROTOCOLS), &mut files)?;
+    Ok(protocol_names(&files).into_iter().map(|(name, _)| name).collect())
+}
+
 /// Gathers the Rust files below `folder`, leaving out what is built or hidden.
 fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;

@@ -1,17 +1,18 @@
 //! The golden captures: their frames in memory, and which connection each belongs to.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tcpkit::{
     capture::{Frame, HookDirection, LinkType, VlanTag},
     flow::FlowKey,
     packet::{Decoded, decode},
     pcapfile::Reader,
-    protocol::{PROTOCOLS, Protocol},
+    protocol::Protocol,
 };
-
-/// A folder for each protocol, by its name.
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
 /// A frame that owns its bytes.
 #[derive(Clone, Debug)]
@@ -104,19 +105,11 @@ impl Capture {
     }
 }
 
-/// The files of one protocol, in the order of their names.
-pub(crate) fn captures_of(protocol: &'static Protocol) -> Vec<Capture> {
-    let folder = PathBuf::from(FIXTURES).join(protocol.name);
-    let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
+/// The files of one protocol, in the order of their names; `fixtures` has a folder for each protocol.
+pub(crate) fn captures_of(protocol: &'static Protocol, fixtures: &Path) -> Vec<Capture> {
+    let Ok(entries) = fs::read_dir(fixtures.join(protocol.name)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "pcap"));
     paths.sort();
     paths.into_iter().map(|path| Capture::read(protocol, path)).collect()
-}
-
-/// All files of all protocols.
-pub(crate) fn captures() -> Vec<Capture> {
-    let captures: Vec<_> = PROTOCOLS.iter().flat_map(|protocol| captures_of(protocol)).collect();
-    assert!(!captures.is_empty(), "no captures in {FIXTURES}");
-    captures
 }

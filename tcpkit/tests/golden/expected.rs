@@ -1,4 +1,5 @@
-//! What a capture has to give, in a file beside it: one line of JSON a transaction, then the counts.
+//! What `NAME.pcap` has to give, in `NAME.pcap.expected` beside it: one line of JSON a transaction, then
+//! the counts.
 
 use std::{env, fmt::Write as _, fs, path::PathBuf};
 
@@ -47,13 +48,7 @@ pub(crate) fn render(outcome: &Outcome, remaining: &[(usize, usize)]) -> String 
 
 /// Compares with the file beside the capture; what differs is returned, as text for people.
 pub(crate) fn compare(capture: &Capture, actual: &str) -> Result<(), String> {
-    let path = capture.path.with_extension("expected");
-    if capture.path.with_extension("txt").exists() {
-        return Err(format!(
-            "{}: a transcript has the same name, and so the same .expected file",
-            capture.path.display()
-        ));
-    }
+    let path = capture.path.with_extension("pcap.expected");
     let expected = fs::read_to_string(&path).unwrap_or_default();
     if actual == expected {
         return Ok(());

@@ -1,32 +1,38 @@
-//! Every decoder of the registry, on any bytes, cut anywhere, with gaps and resyncs between.
+//! A decoder of the registry, on any bytes, cut anywhere, with gaps and resyncs between.
 //!
-//! The input is a program: a byte for the decoder and its options, then instructions of one byte
-//! and what they take. Asserted is what the stream layer relies on, and that what a decoder keeps
+//! The input is a program: a byte for the decoder and its options, then instructions of one byte and what
+//! they take. Asserted is what the stream layer relies on, and that what a decoder keeps
 //! waiting stays small.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use tcpkit::protocol::{
-    DecodeOptions, Decoder, Direction, Entry, Fields, MAX_LOOKAHEAD, PROTOCOLS, Protocol, Scratch, Step,
+    DecodeOptions, Decoder, Direction, Entry, Fields, MAX_LOOKAHEAD, Protocol, Scratch, Step,
     fields::FieldValue, scratch::MAX_OPERATION,
 };
+use tcpkit_fuzz::{FUZZED, push_bytes, write_seeds};
 
-fuzz_target!(|input: &[u8]| {
+/// The options of seeds: text of 128 bytes, and fields.
+const SEED_OPTIONS: u8 = 2 << 5;
+
+fuzz_target!(init: write_seeds(SEED_OPTIONS, push_bytes), |input: &[u8]| {
     let Some((&first, program)) = input.split_first() else { return };
-    let protocol = PROTOCOLS[usize::from(first) % PROTOCOLS.len()];
+    let protocol = *FUZZED;
     let options = DecodeOptions {
         max_text: [0, 3, 128, 5000][usize::from(first >> 5) % 4],
         fields: first & 0x80 == 0,
         ..DecodeOptions::default()
     };
     let _ = (protocol.probe)(program);
-    Machine::new(protocol, options).run(program);
+    Machine::new(protocol, options, first & 1 != 0).run(program);
 });
 
 struct Machine {
     protocol: &'static Protocol,
     decoder: Box<dyn Decoder>,
+    /// What is fed is a datagram each time.
+    datagrams: bool,
     options: DecodeOptions,
     scratch: Scratch,
     streams: [Stream; 2],
@@ -42,12 +48,14 @@ struct Stream {
 }
 
 impl Machine {
-    fn new(protocol: &'static Protocol, options: DecodeOptions) -> Self {
+    fn new(protocol: &'static Protocol, options: DecodeOptions, datagrams: bool) -> Self {
+        let of_datagrams = protocol.datagrams.filter(|_| datagrams);
         Self {
             protocol,
-            decoder: (protocol.decoder)(),
-            options,
+            decoder: of_datagrams.unwrap_or(protocol.decoder)(),
+            datagrams: of_datagrams.is_some(),
             scratch: Scratch::new(options.clone()),
+            options,
             streams: Default::default(),
         }
     }
@@ -90,6 +98,9 @@ impl Machine {
 
     fn feed(&mut self, direction: Direction, bytes: &[u8]) -> bool {
         let stream = &mut self.streams[direction as usize];
+        if self.datagrams {
+            *stream = Stream::default();
+        }
         if stream.lost {
             stream.lost = !self.decoder.rejoin(direction, bytes);
             if stream.lost {
