@@ -9,7 +9,7 @@ use crate::{
         table::Expiry,
     },
     packet::{Datagram, Once},
-    protocol::{Direction, Entry, selection::Candidates},
+    protocol::{Decoder, Direction, Entry, selection::Candidates},
     transaction::{Conversation, Emit, Ending},
 };
 
@@ -112,12 +112,12 @@ impl Datagrams {
     }
 }
 
+/// Makes a decoder for two ends.
+type MakeDecoder = fn() -> Box<dyn Decoder>;
+
 /// What two ends may say to each other: the first protocol with datagrams, one whose server usually has
 /// one of the ports before others.
-fn spoken<H: Hints>(
-    shared: &Shared<H>,
-    key: &FlowKey,
-) -> Option<(u8, fn() -> Box<dyn crate::protocol::Decoder>)> {
+fn spoken<H: Hints>(shared: &Shared<H>, key: &FlowKey) -> Option<(u8, MakeDecoder)> {
     let ports = [Side::Low, Side::High].map(|side| key.endpoint(side).port());
     let candidates: Candidates = shared.selection.candidates(&ports);
     let with_datagrams = || {
