@@ -306,7 +306,7 @@ impl<H: Hints> Shared<H> {
                 self.ledger.bytes.lost += len;
                 0
             }
-            StreamEvent::End => 0,
+            StreamEvent::End | StreamEvent::Reset => 0,
         };
         match direction {
             Direction::Request => self.ledger.bytes.request += bytes,

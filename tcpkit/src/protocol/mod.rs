@@ -132,6 +132,17 @@ pub trait Decoder: Send {
     /// lost.
     fn handle_gap(&mut self, direction: Direction, before: &[u8], len: u64) -> u64;
 
+    /// The sender of `direction` said that nothing more comes (a TCP FIN), and everything before was
+    /// shown, skipped or handed in as a gap. Returns the message in progress if this is how it ends.
+    fn handle_end<'s>(
+        &mut self,
+        direction: Direction,
+        scratch: &'s mut Scratch,
+    ) -> Option<Message<'s>> {
+        let _ = (direction, scratch);
+        None
+    }
+
     /// Both directions stand at the beginning of a message, and no request waits for a response:
     /// what was known of messages in progress is void, what was learned of the connection stays.
     fn resync(&mut self);
