@@ -8,7 +8,7 @@ use crate::{
     config::Limits,
     engine::{Engine, UsualPorts},
     ledger::Ledger,
-    protocol::{DecodeOptions, PROTOCOLS},
+    protocol::{DecodeOptions, PROTOCOLS, Protocol},
     transaction::Transaction,
 };
 
@@ -278,7 +278,20 @@ pub(crate) fn run_with(frames: &[SimFrame], limits: Limits) -> Outcome {
 
 /// The same, ending that long after the last frame.
 pub(crate) fn run_for(frames: &[SimFrame], limits: Limits, quiet_ns: u64) -> Outcome {
-    let protocol = PROTOCOLS[0];
+    run_engine(PROTOCOLS[0], frames, limits, quiet_ns)
+}
+
+/// The same as [`run`], of another protocol.
+pub(crate) fn run_as(protocol: &'static Protocol, frames: &[SimFrame]) -> Outcome {
+    run_engine(protocol, frames, Limits::default(), 1_000 * MS)
+}
+
+fn run_engine(
+    protocol: &'static Protocol,
+    frames: &[SimFrame],
+    limits: Limits,
+    quiet_ns: u64,
+) -> Outcome {
     let mut engine = Engine::new(protocol, limits, DecodeOptions::default(), UsualPorts(protocol));
     let mut seen = Vec::new();
     let mut emit = |transaction: &Transaction<'_>| {
