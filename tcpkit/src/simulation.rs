@@ -8,7 +8,7 @@ use crate::{
     config::Limits,
     engine::{Engine, UsualPorts},
     ledger::Ledger,
-    protocol::{DecodeOptions, PROTOCOLS, Selection},
+    protocol::{DecodeOptions, PROTOCOLS, Protocol, Selection},
     transaction::Transaction,
 };
 
@@ -290,7 +290,12 @@ pub(crate) fn run_for(frames: &[SimFrame], limits: Limits, quiet_ns: u64) -> Out
     run_all(frames, &PROTOCOLS[0].into(), limits, quiet_ns)
 }
 
-/// The same for other protocols.
+/// The same as [`run`], of another protocol.
+pub(crate) fn run_as(protocol: &'static Protocol, frames: &[SimFrame]) -> Outcome {
+    run_reading(frames, &protocol.into())
+}
+
+/// The same, of several protocols.
 pub(crate) fn run_reading(frames: &[SimFrame], selection: &Selection) -> Outcome {
     run_all(frames, selection, Limits::default(), 1_000 * MS)
 }

@@ -139,7 +139,7 @@ impl<H: Hints> Shared<H> {
                 self.ledger.bytes.lost += len;
                 0
             }
-            StreamEvent::End => 0,
+            StreamEvent::End | StreamEvent::Reset => 0,
         };
         match is_request {
             true => self.ledger.bytes.request += bytes,

@@ -46,6 +46,7 @@ pub(super) enum Event {
     Data { bytes: Box<[u8]>, time_ns: u64, seq: Seq, ack: Option<Seq>, turn: Turn },
     Gap { len: u64, cause: GapCause },
     End,
+    Reset,
 }
 
 impl Event {
@@ -56,6 +57,7 @@ impl Event {
             }
             StreamEvent::Gap { len, cause } => Self::Gap { len, cause },
             StreamEvent::End => Self::End,
+            StreamEvent::Reset => Self::Reset,
         }
     }
 
@@ -66,6 +68,7 @@ impl Event {
             }
             &Self::Gap { len, cause } => StreamEvent::Gap { len, cause },
             Self::End => StreamEvent::End,
+            Self::Reset => StreamEvent::Reset,
         }
     }
 }

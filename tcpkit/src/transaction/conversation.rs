@@ -194,7 +194,10 @@ impl Conversation {
         match *event {
             StreamEvent::Data(chunk) => self.handle_data(direction, &chunk, context),
             StreamEvent::Gap { len, cause } => self.handle_gap(direction, len, cause, context),
-            StreamEvent::End => {}
+            StreamEvent::End if self.sync.reads(direction) => {
+                self.read(direction, Input::End, context);
+            }
+            StreamEvent::End | StreamEvent::Reset => {}
         }
     }
 
@@ -327,6 +330,7 @@ impl Conversation {
         let result = match input {
             Input::Chunk(chunk) => stream.feed(chunk, &mut reading, &mut on_message),
             Input::Gap(len, cause) => stream.gap(len, cause, &mut reading, &mut on_message),
+            Input::End => stream.end(&mut reading, &mut on_message),
         };
         let Err(loss) = result else { return };
         let reason = match (lost, loss) {
@@ -612,4 +616,6 @@ pub enum Ending {
 enum Input<'c, 'b> {
     Chunk(&'c Chunk<'b>),
     Gap(u64, GapCause),
+    /// The sender said that nothing more comes.
+    End,
 }
