@@ -262,7 +262,8 @@ pub enum Part {
     First,
     /// Neither its beginning nor its end.
     Middle,
-    /// Its end. It carries a response's status, text and fields.
+    /// Its end. It carries a response's status, text and fields. Of a response whose first part was
+    /// not handed over, the times are taken to be unknown.
     Last,
     /// In place of what is missing, the client gives the request up. It carries what a response would.
     Cancel,

@@ -129,6 +129,11 @@ impl Pairing<'_, '_> {
                 self.counts.paired += 1;
                 self.report(&open, &answer, message);
             }
+            // Its beginning was not read.
+            None if message.part == Part::Last => {
+                self.counts.paired += 1;
+                self.counts.untimed += 1;
+            }
             // Nobody answers what has not arrived: this response belongs to an earlier request.
             None if open.is_too_early(span) => {
                 self.counts.requests_lost += 1;
