@@ -2,19 +2,26 @@
 //!
 //! No IO, no clock: time comes in with the frames. So live capture and files run the same engine.
 
+mod datagrams;
+mod detection;
+mod shared;
+mod undecided;
+
+use self::{
+    datagrams::Datagrams,
+    shared::{Shared, State},
+};
 use crate::{
     capture::{Frame, HookDirection},
     config::Limits,
     flow::{
-        Assembler, FlowId, FlowKey, FlowTable, Side, StreamEvent, Verdict,
-        assembler::Arrival,
-        role::{self, Certainty, Evidence, Hints, Role},
+        Assembler, FlowId, FlowKey, FlowTable, Verdict, assembler::Arrival, role::Hints,
         table::Flow,
     },
     ledger::Ledger,
-    packet::{Decoded, Endpoint, Segment, TcpFlags, TcpHeader, Undecoded, decode, plain_segment},
-    protocol::{DecodeOptions, Direction, Probe, Protocol, Scratch},
-    transaction::{Context, Conversation, ConversationLimits, Emit, Ending, Ends, OpenPool},
+    packet::{Decoded, Endpoint, Segment, TcpFlags, Undecoded, decode, plain_segment},
+    protocol::{DecodeOptions, Protocol, Scratch, Selection},
+    transaction::{Emit, Ending, OpenPool},
 };
 
 /// How often waiting flows are looked at, in ns.
@@ -26,48 +33,22 @@ const MAX_STRAYS: u8 = 16;
 /// Each tick looks at one part in so many of all flows for quiet ones.
 const SWEEP_PART: usize = 256;
 
-/// What the engine keeps for each connection.
-#[derive(Default)]
-struct State {
-    role: Option<Role>,
-    conversation: Option<Conversation>,
-    ended: bool,
-    /// Whether the flow is on the engine's list of those that wait for time to pass.
-    listed: bool,
-    /// When the list was walked and the flow looked at, in ns: a place that was given to another
-    /// flow may be listed twice.
-    looked_at_ns: u64,
-    /// Packets in a row that were outside the connection's sequence numbers.
-    strays: u8,
-}
-
 /// Follows connections and pairs what they say.
 pub struct Engine<H> {
     flows: FlowTable<State>,
     /// Flows that wait for time to pass.
     waiting: Vec<FlowId>,
+    datagrams: Datagrams,
     shared: Shared<H>,
     now_ns: u64,
     next_tick_ns: u64,
 }
 
-/// What all connections share.
-struct Shared<H> {
-    protocol: &'static Protocol,
-    hints: H,
-    limits: Limits,
-    scratch: Scratch,
-    pool: OpenPool,
-    ledger: Ledger,
-    wall_offset_ns: i64,
-    least_ns: u64,
-}
-
 impl<H: Hints> Engine<H> {
-    /// An engine that reads `protocol`.
+    /// An engine that reads the protocols of `selection`.
     #[must_use]
     pub fn new(
-        protocol: &'static Protocol,
+        selection: impl Into<Selection>,
         limits: Limits,
         options: DecodeOptions,
         hints: H,
@@ -75,8 +56,9 @@ impl<H: Hints> Engine<H> {
         Self {
             flows: FlowTable::new(limits.max_flows),
             waiting: Vec::new(),
+            datagrams: Datagrams::default(),
             shared: Shared {
-                protocol,
+                selection: selection.into(),
                 hints,
                 limits,
                 scratch: Scratch::new(options),
@@ -100,7 +82,7 @@ impl<H: Hints> Engine<H> {
     /// How many connections are followed.
     #[must_use]
     pub fn flows(&self) -> usize {
-        self.flows.len()
+        self.flows.len().saturating_add(self.datagrams.len())
     }
 
     /// The latest time that a frame or [`Self::advance`] brought, in ns.
@@ -137,7 +119,9 @@ impl<H: Hints> Engine<H> {
         let packets = &mut self.shared.ledger.packets;
         match decode(frame) {
             Decoded::Tcp(segment) => self.on_segment(frame, segment, emit),
-            Decoded::Udp(_) => packets.udp += 1,
+            Decoded::Udp(datagram) => {
+                self.datagrams.on_datagram(frame, &datagram, &mut self.shared, emit);
+            }
             Decoded::Other(Undecoded::NotIp) => packets.not_ip += 1,
             Decoded::Other(Undecoded::OtherTransport) => packets.other_transport += 1,
             Decoded::Other(Undecoded::Fragment) => packets.fragments += 1,
@@ -250,6 +234,7 @@ impl<H: Hints> Engine<H> {
             }
             shared.forget(&mut flow, Ending::Forgotten, emit);
         });
+        self.datagrams.sweep(self.now_ns, SWEEP_PART, shared, emit);
     }
 
     /// No frame comes any more: what waits is settled, and what is open is counted.
@@ -261,184 +246,7 @@ impl<H: Hints> Engine<H> {
             self.shared.forget(&mut flow, Ending::Exit, emit);
         }
         self.waiting.clear();
-    }
-}
-
-impl<H: Hints> Shared<H> {
-    /// A SYN says who is who, and may begin a new connection on known ports.
-    #[inline(never)]
-    fn on_syn(&mut self, flow: &mut Flow<State>, side: Side, tcp: TcpHeader, emit: &mut Emit<'_>) {
-        if flow.assembler.is_reuse(side, &tcp) {
-            self.forget(flow, Ending::Closed, emit);
-            flow.assembler = Assembler::default();
-            flow.state = State { listed: flow.state.listed, ..State::default() };
-        }
-        if flow.state.role.is_some_and(|role| role.certainty == Certainty::Handshake) {
-            return;
-        }
-        let is_answer = tcp.flags.contains(TcpFlags::ACK);
-        let client = if is_answer { side.peer() } else { side };
-        if flow.state.role.is_some_and(|role| role.client != client) {
-            self.ledger.flows.roles_corrected += 1;
-        }
-        match (flow.state.role, flow.state.conversation.take()) {
-            (Some(role), Some(mut talk)) => talk.abandon(&mut self.context(&flow.key, role, emit)),
-            _ => self.ledger.flows.from_handshake += 1,
-        }
-        flow.state.role = Some(Role { client, certainty: Certainty::Handshake });
-        flow.state.conversation = Some(Conversation::from_handshake(self.protocol));
-    }
-
-    fn on_event(
-        &mut self,
-        key: &FlowKey,
-        state: &mut State,
-        side: Side,
-        event: &StreamEvent<'_>,
-        emit: &mut Emit<'_>,
-    ) {
-        let role = self.role(key, state, side, event, emit);
-        let direction = if side == role.client { Direction::Request } else { Direction::Response };
-        let bytes = match *event {
-            StreamEvent::Data(chunk) => u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX),
-            StreamEvent::Gap { len, cause: crate::flow::GapCause::Cut { .. } } => len,
-            StreamEvent::Gap { len, cause: crate::flow::GapCause::Lost } => {
-                self.ledger.bytes.lost += len;
-                0
-            }
-            StreamEvent::End => 0,
-        };
-        match direction {
-            Direction::Request => self.ledger.bytes.request += bytes,
-            Direction::Response => self.ledger.bytes.response += bytes,
-        }
-        if let Some(conversation) = &mut state.conversation {
-            let mut context = self.context(key, role, emit);
-            conversation.handle(direction, event, &mut context);
-        }
-    }
-
-    /// Joins a connection anew, as if it had not been seen before.
-    #[cold]
-    fn restart(&mut self, key: &FlowKey, state: &mut State, emit: &mut Emit<'_>) {
-        state.strays = 0;
-        if let (Some(role), Some(mut talk)) = (state.role, state.conversation.take()) {
-            talk.abandon(&mut self.context(key, role, emit));
-            state.conversation = Some(Conversation::midstream(self.protocol));
-        }
-    }
-
-    /// Who the client is: known, or guessed from the first bytes and corrected by later ones.
-    #[inline]
-    fn role(
-        &mut self,
-        key: &FlowKey,
-        state: &mut State,
-        side: Side,
-        event: &StreamEvent<'_>,
-        emit: &mut Emit<'_>,
-    ) -> Role {
-        match state.role {
-            Some(role) if role.certainty != Certainty::Guess => role,
-            // What is being read makes sense as it is.
-            Some(role) if state.conversation.as_ref().is_some_and(|talk| talk.is_reading()) => role,
-            _ => self.guess_role(key, state, side, event, emit),
-        }
-    }
-
-    #[inline(never)]
-    fn guess_role(
-        &mut self,
-        key: &FlowKey,
-        state: &mut State,
-        side: Side,
-        event: &StreamEvent<'_>,
-        emit: &mut Emit<'_>,
-    ) -> Role {
-        let evidence = self.evidence(side, event);
-        let Some(role) = state.role else {
-            let role = role::infer(key, evidence, &self.hints);
-            state.role = Some(role);
-            self.ledger.flows.midstream += 1;
-            state.conversation = Some(Conversation::midstream(self.protocol));
-            return role;
-        };
-        let client = match evidence {
-            Evidence::FromClient(side) => side,
-            Evidence::FromServer(side) => side.peer(),
-            Evidence::None => role.client,
-        };
-        if client == role.client {
-            return role;
-        }
-        self.ledger.flows.roles_corrected += 1;
-        if let Some(mut conversation) = state.conversation.take() {
-            conversation.abandon(&mut self.context(key, role, emit));
-        }
-        let role = Role { client, ..role };
-        state.role = Some(role);
-        state.conversation = Some(Conversation::midstream(self.protocol));
-        role
-    }
-
-    /// What bytes say of who sent them.
-    fn evidence(&self, side: Side, event: &StreamEvent<'_>) -> Evidence {
-        let StreamEvent::Data(chunk) = event else { return Evidence::None };
-        match (self.protocol.probe)(chunk.bytes) {
-            Probe::Request => Evidence::FromClient(side),
-            Probe::Response => Evidence::FromServer(side),
-            Probe::Either | Probe::Unsure | Probe::No => Evidence::None,
-        }
-    }
-
-    #[inline]
-    fn context<'a, 'e>(
-        &'a mut self,
-        key: &'a FlowKey,
-        role: Role,
-        emit: &'a mut Emit<'e>,
-    ) -> Context<'a, 'e> {
-        let ends =
-            Ends { client: key.endpoint(role.client), server: key.endpoint(role.client.peer()) };
-        Context {
-            protocol: self.protocol,
-            ends,
-            wall_offset_ns: self.wall_offset_ns,
-            scratch: &mut self.scratch,
-            pool: &mut self.pool,
-            counts: &mut self.ledger.messages,
-            limits: ConversationLimits { max_open: self.limits.max_open, least_ns: self.least_ns },
-            emit,
-        }
-    }
-
-    fn tick(&mut self, key: &FlowKey, state: &mut State, now_ns: u64, emit: &mut Emit<'_>) {
-        let State { role: Some(role), conversation: Some(conversation), .. } = state else {
-            return;
-        };
-        let mut context = self.context(key, *role, emit);
-        conversation.tick(now_ns, &mut context);
-    }
-
-    #[inline(never)]
-    fn end(&mut self, key: &FlowKey, state: &mut State, ending: Ending, emit: &mut Emit<'_>) {
-        if let (Some(role), Some(mut conversation)) = (state.role, state.conversation.take()) {
-            let mut context = self.context(key, role, emit);
-            conversation.finish(ending, &mut context);
-        }
-        if ending == Ending::Closed {
-            self.ledger.flows.closed += 1;
-        }
-        state.ended = true;
-    }
-
-    /// Settles a flow that is about to be dropped.
-    fn forget(&mut self, flow: &mut Flow<State>, ending: Ending, emit: &mut Emit<'_>) {
-        let Flow { key, assembler, state, .. } = flow;
-        assembler.finish(&mut |side, event| self.on_event(key, state, side, &event, emit));
-        if !state.ended {
-            self.end(key, state, ending, emit);
-        }
+        self.datagrams.finish(&mut self.shared, emit);
     }
 }
 

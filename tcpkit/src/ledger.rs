@@ -21,8 +21,10 @@ pub struct PacketCounts {
     pub fragments: u64,
     /// Headers cut off or contradictory.
     pub malformed: u64,
-    /// UDP datagrams.
+    /// UDP datagrams of which nothing was asked.
     pub udp: u64,
+    /// UDP datagrams that were read.
+    pub datagrams: u64,
     /// TCP segments without payload.
     pub empty: u64,
     /// TCP segments whose payload continued its stream.
@@ -67,6 +69,8 @@ pub struct FlowCounts {
     pub from_handshake: u64,
     /// Joined while they were open.
     pub midstream: u64,
+    /// Pairs of ends that send each other datagrams.
+    pub by_datagrams: u64,
     /// Ended by FIN or RST, or replaced by a new connection with the same ports.
     pub closed: u64,
     /// Forgotten after being quiet.
@@ -77,6 +81,10 @@ pub struct FlowCounts {
     pub open: u64,
     /// Connections whose client and server had to be swapped.
     pub roles_corrected: u64,
+    /// Connections that speak none of the protocols that were asked for, or that said too little to tell.
+    pub foreign: u64,
+    /// How often a connection turned out to speak something else than its first bytes said.
+    pub protocols_corrected: u64,
 }
 
 /// Payload bytes of streams.
@@ -198,6 +206,7 @@ impl Ledger {
                     + p.fragments
                     + p.malformed
                     + p.udp
+                    + p.datagrams
                     + p.empty
                     + p.in_order
                     + p.reordered
@@ -209,7 +218,7 @@ impl Ledger {
             ),
             (
                 "connections",
-                self.flows.from_handshake + self.flows.midstream,
+                self.flows.from_handshake + self.flows.midstream + self.flows.by_datagrams,
                 self.flows.closed + self.flows.expired + self.flows.evicted + self.flows.open,
             ),
             (
@@ -390,7 +399,8 @@ impl Ledger {
                 (p.duplicates, "duplicates"),
                 (p.out_of_window, "out of window"),
                 (p.untracked, "of unknown connections"),
-                (p.udp, "UDP"),
+                (p.datagrams, "datagrams read"),
+                (p.udp, "other UDP"),
                 (p.other_transport, "other transport"),
                 (p.fragments, "fragments"),
                 (p.not_ip, "not IP"),
@@ -404,9 +414,16 @@ impl Ledger {
         line(
             f,
             "connections",
-            fl.from_handshake + fl.midstream,
-            &[(fl.from_handshake, "from handshake"), (fl.midstream, "midstream")],
+            fl.from_handshake + fl.midstream + fl.by_datagrams,
+            &[
+                (fl.from_handshake, "from handshake"),
+                (fl.midstream, "midstream"),
+                (fl.by_datagrams, "by datagrams"),
+            ],
         )?;
+        if fl.foreign > 0 {
+            line(f, "connections not read", fl.foreign, &[(fl.foreign, "of other protocols")])?;
+        }
         line(
             f,
             "connections ended",

@@ -32,7 +32,7 @@ use crate::{
     output::Output,
     packet::Endpoint,
     pipeline::{Control, Pipeline, PipelineError},
-    protocol::{DecodeOptions, Protocol},
+    protocol::{DecodeOptions, Selection},
     sink::{
         SinkError, SinkKind,
         file::{FileLink, FileSink, FileSinkConfig},
@@ -184,10 +184,10 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
             names: source.interface_names(),
         })?));
     }
-    let decoding = match cli.protocol() {
-        Some(protocol) => Some(Decoding {
+    let decoding = match cli.selection() {
+        Some(selection) => Some(Decoding {
             cli,
-            protocol,
+            selection,
             kind: cli.sink()?,
             filter,
             follows_host,
@@ -259,7 +259,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
 /// How packets become transactions, and where those go; for each worker anew.
 struct Decoding<'a> {
     cli: &'a Cli,
-    protocol: &'static Protocol,
+    selection: Selection,
     kind: &'static SinkKind,
     filter: CaptureFilter,
     follows_host: bool,
@@ -277,10 +277,10 @@ impl Decoding<'_> {
         limits.max_flows = limits.max_flows.div_ceil(self.workers);
         let hints = RunHints {
             filter: self.filter.clone(),
-            protocol: self.protocol,
+            selection: self.selection.clone(),
             listening: self.follows_host.then(ListeningPorts::new),
         };
-        Engine::new(self.protocol, limits, options, hints)
+        Engine::new(self.selection.clone(), limits, options, hints)
     }
 
     fn output(&self, output: Output, stdout: Stdout) -> Output {
@@ -418,14 +418,14 @@ fn say(lines: &str) {
 /// What is known of roles in a run.
 struct RunHints {
     filter: CaptureFilter,
-    protocol: &'static Protocol,
+    selection: Selection,
     /// `None` when it is not this host's traffic.
     listening: Option<ListeningPorts>,
 }
 
 impl Hints for RunHints {
     fn is_named(&self, port: u16) -> bool {
-        self.filter.server_port(port)
+        self.filter.server_port(port) || self.selection.names_port(port)
     }
 
     fn is_listening(&self, end: &Endpoint) -> bool {
@@ -433,7 +433,7 @@ impl Hints for RunHints {
     }
 
     fn is_usual(&self, port: u16) -> bool {
-        self.protocol.ports.contains(&port)
+        self.selection.has_usual_port(port)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     config::Limits,
     engine::{Engine, UsualPorts},
     ledger::Ledger,
-    protocol::{DecodeOptions, PROTOCOLS},
+    protocol::{DecodeOptions, PROTOCOLS, Protocol, Selection},
     transaction::Transaction,
 };
 
@@ -217,6 +217,7 @@ pub(crate) fn cut(frames: &[SimFrame], snaplen: usize) -> Vec<SimFrame> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seen {
     pub(crate) start_ns: u64,
+    pub(crate) protocol: String,
     pub(crate) client: String,
     pub(crate) request: String,
     /// Request, wait and response, in ns.
@@ -239,9 +240,17 @@ impl Seen {
         let known = known.join(" ");
         let known = known.trim_end_matches('.');
         whole.iter().any(|one| {
-            let Self { start_ns, client, request, parts, bytes, status, quality: _ } = one;
-            (start_ns, client, parts, bytes, status)
-                == (&self.start_ns, &self.client, &self.parts, &self.bytes, &self.status)
+            let Self { start_ns, protocol, client, request, parts, bytes, status, quality: _ } =
+                one;
+            (start_ns, protocol, client, parts, bytes, status)
+                == (
+                    &self.start_ns,
+                    &self.protocol,
+                    &self.client,
+                    &self.parts,
+                    &self.bytes,
+                    &self.status,
+                )
                 && request.starts_with(known)
         })
     }
@@ -278,13 +287,28 @@ pub(crate) fn run_with(frames: &[SimFrame], limits: Limits) -> Outcome {
 
 /// The same, ending that long after the last frame.
 pub(crate) fn run_for(frames: &[SimFrame], limits: Limits, quiet_ns: u64) -> Outcome {
-    let protocol = PROTOCOLS[0];
-    let mut engine = Engine::new(protocol, limits, DecodeOptions::default(), UsualPorts(protocol));
+    run_all(frames, &PROTOCOLS[0].into(), limits, quiet_ns)
+}
+
+/// The same as [`run`], of another protocol.
+pub(crate) fn run_as(protocol: &'static Protocol, frames: &[SimFrame]) -> Outcome {
+    run_reading(frames, &protocol.into())
+}
+
+/// The same, of several protocols.
+pub(crate) fn run_reading(frames: &[SimFrame], selection: &Selection) -> Outcome {
+    run_all(frames, selection, Limits::default(), 1_000 * MS)
+}
+
+fn run_all(frames: &[SimFrame], selection: &Selection, limits: Limits, quiet_ns: u64) -> Outcome {
+    let hints = UsualPorts(selection.protocol(0));
+    let mut engine = Engine::new(selection.clone(), limits, DecodeOptions::default(), hints);
     let mut seen = Vec::new();
     let mut emit = |transaction: &Transaction<'_>| {
         let timing = &transaction.timing;
         seen.push(Seen {
             start_ns: transaction.unix_ns,
+            protocol: transaction.protocol.to_owned(),
             client: transaction.client.to_string(),
             request: transaction.request.to_owned(),
             parts: [timing.request_ns, timing.wait_ns, timing.response_ns],

@@ -361,7 +361,7 @@ fn attach_xdp(
     };
     let attached = match attach(XdpMode::Driver)? {
         Err(native) if !is_taken(&native) => {
-            log::debug!("no native XDP on {}, trying generic: {native}", interface.name);
+            log::debug!("no native XDP on {}, trying without the driver: {native}", interface.name);
             attach(XdpMode::Skb)?
         }
         attached => attached,

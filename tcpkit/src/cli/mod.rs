@@ -15,7 +15,10 @@ use crate::{
     config::Limits,
     flow::table::Expiry,
     output::Count,
-    protocol::{self, PROTOCOLS, Protocol, SecretNames},
+    protocol::{
+        PROTOCOLS, SecretNames, Selection,
+        selection::{AUTO, SelectionError},
+    },
     sink::{self, SINKS, SinkKind},
 };
 
@@ -37,11 +40,9 @@ const MOST_WORKERS: u32 = 4;
 #[derive(Debug, Parser)]
 #[command(name = "tcpkit", version, disable_version_flag = true, max_term_width = 100)]
 pub struct Cli {
-    /// Protocol to decode; `raw`, or none, for packets as they are.
-    #[arg(short, long, value_name = "NAME",
-          value_parser = PossibleValuesParser::new(
-              PROTOCOLS.iter().map(|p| p.name).chain([RAW])))]
-    protocol: Option<String>,
+    #[arg(short, long, value_name = "NAME[:PORT]", value_delimiter = ',',
+          value_parser = parse_protocol, help = protocol_help())]
+    protocol: Vec<String>,
 
     /// Print only requests that took at least this long, in ms (decimals allowed).
     #[arg(short, long, value_name = "MS", default_value = "0", value_parser = parse_ms)]
@@ -114,6 +115,27 @@ pub enum ColorChoice {
     Never,
 }
 
+/// What `-p` takes, and what that means.
+fn protocol_help() -> String {
+    let mut help =
+        "Protocols to decode; with :PORT only on connections to that port. Several are told \
+                    apart by their first bytes:"
+            .to_owned();
+    for protocol in PROTOCOLS {
+        help.push_str(&format!("\n- {}: {}", protocol.name, protocol.summary));
+    }
+    help.push_str(&format!("\n- {AUTO}: whatever of them a connection turns out to speak"));
+    help.push_str(&format!("\n- {RAW}, or no -p: packets as they are"));
+    help
+}
+
+fn parse_protocol(text: &str) -> Result<String, SelectionError> {
+    if text != RAW {
+        Selection::parse([text])?;
+    }
+    Ok(text.to_owned())
+}
+
 /// Milliseconds with decimals, as ns.
 fn parse_ms(text: &str) -> Result<u64, String> {
     if text.starts_with('t') {
@@ -147,7 +169,7 @@ impl Cli {
     /// Why one worker has to read everything, if there is a reason.
     fn single_worker(&self) -> Option<&'static str> {
         let reasons = [
-            (self.protocol().is_none(), "without -p, packets are put out in their order"),
+            (!self.decodes(), "without -p, packets are put out in their order"),
             (self.packets.write().is_some(), "with -w, packets are written in their order"),
             (self.count.is_some(), "with -c, one has to count"),
             (self.source.read().is_some(), "a file is read by one"),
@@ -173,8 +195,12 @@ impl Cli {
             return Err(format!("there can be one of --workers only: {why}"));
         }
         let to_stdout = self.packets.write().is_some_and(|file| file.as_os_str() == "-");
-        if let Some(protocol) = self.protocol() {
-            let name = protocol.name;
+        if self.protocol.len() > 1 && self.protocol.iter().any(|name| name == RAW) {
+            return Err(format!("-p {RAW} prints packets, the others requests: it stands alone"));
+        }
+        if self.decodes() {
+            Selection::parse(self.names()).map_err(|error| error.to_string())?;
+            let name = self.protocol.join(",");
             if let Some(option) = self.packets.needs_lines() {
                 return Err(format!(
                     "{option} is for printed packets, and -p {name} prints requests"
@@ -200,10 +226,20 @@ impl Cli {
         Ok(())
     }
 
-    /// The protocol to decode; `None` for packets as they are.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.protocol.iter().map(String::as_str).filter(|name| *name != RAW)
+    }
+
+    /// Whether requests are wanted, and not packets as they are.
     #[must_use]
-    pub fn protocol(&self) -> Option<&'static Protocol> {
-        self.protocol.as_deref().and_then(protocol::by_name)
+    pub fn decodes(&self) -> bool {
+        self.names().next().is_some()
+    }
+
+    /// The protocols to decode; `None` for packets as they are.
+    #[must_use]
+    pub fn selection(&self) -> Option<Selection> {
+        self.decodes().then(|| Selection::parse(self.names()).ok()).flatten()
     }
 
     /// Bytes of payload to copy from each packet; `u32::MAX` for all.
@@ -211,7 +247,7 @@ impl Cli {
     pub fn snaplen(&self) -> u32 {
         let default = if self.packets.wants_payload() {
             u32::MAX
-        } else if self.protocol().is_some() {
+        } else if self.decodes() {
             source::DEFAULT_SNAPLEN
         } else {
             source::LINES_SNAPLEN
@@ -237,10 +273,10 @@ impl Cli {
     /// How many transactions or packets to print.
     #[must_use]
     pub fn count(&self) -> Count {
-        match (self.count, self.protocol()) {
+        match (self.count, self.decodes()) {
             (None, _) => Count::Unlimited,
-            (Some(count), Some(_)) => Count::Transactions(count),
-            (Some(count), None) => Count::Packets(count),
+            (Some(count), true) => Count::Transactions(count),
+            (Some(count), false) => Count::Packets(count),
         }
     }
 
@@ -372,11 +408,11 @@ mod tests {
     fn without_a_protocol_packets_are_wanted() {
         for line in ["tcpkit", "tcpkit -p raw"] {
             let cli = parse(&format!("{line} -c 3"));
-            assert!(cli.protocol().is_none() && cli.packets.prints());
+            assert!(!cli.decodes() && cli.packets.prints());
             assert_eq!(cli.count(), Count::Packets(3));
         }
         let cli = parse("tcpkit -p redis -c 3 -w f");
-        assert_eq!(cli.protocol().map(|it| it.name), Some("redis"));
+        assert_eq!(cli.selection().map(|it| it.describe()).as_deref(), Some("redis"));
         assert_eq!(cli.count(), Count::Transactions(3));
         assert!(!parse("tcpkit -w f").packets.prints());
         assert!(parse("tcpkit -w f --print -A").packets.prints());

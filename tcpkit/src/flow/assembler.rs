@@ -103,8 +103,10 @@ pub enum StreamEvent<'a> {
         /// Why.
         cause: GapCause,
     },
-    /// The sender has nothing more to say.
+    /// The sender has nothing more to say, and said so (FIN).
     End,
+    /// The connection was reset: whatever the sender still had to say will not come.
+    Reset,
 }
 
 /// What became of one packet.
@@ -568,7 +570,7 @@ impl Assembler {
             if !half.ended {
                 half.ended = true;
                 half.held = None;
-                deliver(side, StreamEvent::End);
+                deliver(side, StreamEvent::Reset);
             }
         }
     }

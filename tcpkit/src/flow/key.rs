@@ -22,6 +22,15 @@ impl Side {
             Self::High => Self::Low,
         }
     }
+
+    /// 0 or 1, for what is kept by side.
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Low => 0,
+            Self::High => 1,
+        }
+    }
 }
 
 /// Both ends of a TCP connection, in an order that does not depend on who sent the packet.

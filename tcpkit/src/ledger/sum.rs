@@ -16,16 +16,16 @@ macro_rules! add_fields {
     };
 }
 
-add_fields!(PacketCounts: received, not_ip, other_transport, fragments, malformed, udp, empty, in_order,
+add_fields!(PacketCounts: received, not_ip, other_transport, fragments, malformed, udp, datagrams, empty, in_order,
     reordered, retransmitted, duplicates, out_of_window, untracked, as_they_are);
-add_fields!(FlowCounts: from_handshake, midstream, closed, expired, evicted, open, roles_corrected);
+add_fields!(FlowCounts: from_handshake, midstream, by_datagrams, closed, expired, evicted, open, roles_corrected,
+    foreign, protocols_corrected);
 add_fields!(ByteCounts: request, response, lost);
 add_fields!(MessageCounts: requests, responses, paired, reported, untimed, unproven, on_probation,
     requests_one_way, responses_one_way, orphans, requests_lost, requests_overflowed,
-    requests_cancelled,
-    requests_unanswered, requests_forgotten, requests_open, read_bytes, unread_bytes,
-    hidden_by_snaplen_bytes, hidden_by_loss_bytes, losses_hidden, losses_invalid, losses_orphan,
-    losses_overflow, resyncs);
+    requests_cancelled, requests_unanswered, requests_forgotten, requests_open, read_bytes,
+    unread_bytes, hidden_by_snaplen_bytes, hidden_by_loss_bytes, losses_hidden, losses_invalid,
+    losses_orphan, losses_overflow, resyncs);
 
 impl AddAssign<&OutputCounts> for OutputCounts {
     fn add_assign(&mut self, other: &Self) {

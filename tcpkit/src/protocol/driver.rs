@@ -4,8 +4,8 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 
 use super::{
-    Correlation, DecodeOptions, Decoder, Direction, Fields, MAX_LOOKAHEAD, Part, Protocol, Scratch,
-    Status, Step, fields::FieldValue, scratch::MAX_OPERATION,
+    Correlation, DecodeOptions, Decoder, Direction, Fields, MAX_LOOKAHEAD, Message, Part, Protocol,
+    Scratch, Status, Step, fields::FieldValue, scratch::MAX_OPERATION,
 };
 
 /// A message as tests compare it.
@@ -73,23 +73,8 @@ impl Driver {
                     assert!(len <= input.len(), "consumed beyond the input");
                     assert!(len > 0 || message.is_some(), "no progress");
                     if let Some(message) = message {
-                        assert!(message.text.len() <= self.options.max_text);
-                        assert!(message.operation.len() <= MAX_OPERATION);
-                        let seen = Seen {
-                            direction,
-                            correlation: message.correlation,
-                            part: message.part,
-                            completes_first: message.completes_first,
-                            deadline_ns: message.deadline_ns,
-                            status: message.status,
-                            operation: message.operation.to_owned(),
-                            text: message.text.to_owned(),
-                            fields: show(self.protocol, message.fields),
-                        };
-                        for text in [&seen.text, &seen.operation, &seen.fields] {
-                            assert!(!text.chars().any(char::is_control), "{text:?}");
-                        }
-                        self.seen.push(seen);
+                        let seen = Seen::new(self.protocol, direction, &message);
+                        self.seen.push(seen.checked(&self.options));
                     }
                     at += len;
                 }
@@ -146,6 +131,17 @@ impl Driver {
         self.broken.is_none()
     }
 
+    /// The sender said that nothing more comes.
+    pub(super) fn end(&mut self, direction: Direction) {
+        if self.broken.is_some() || !self.pending[side(direction)].is_empty() {
+            return;
+        }
+        if let Some(message) = self.decoder.handle_end(direction, &mut self.scratch) {
+            let seen = Seen::new(self.protocol, direction, &message);
+            self.seen.push(seen.checked(&self.options));
+        }
+    }
+
     /// The direction was lost: whether the decoder finds its way back at these bytes, which it then reads.
     pub(super) fn rejoin(&mut self, direction: Direction, bytes: &[u8]) -> bool {
         self.pending[side(direction)].clear();
@@ -165,6 +161,30 @@ impl Driver {
 }
 
 impl Seen {
+    fn new(protocol: &Protocol, direction: Direction, message: &Message<'_>) -> Self {
+        Self {
+            direction,
+            correlation: message.correlation,
+            part: message.part,
+            completes_first: message.completes_first,
+            deadline_ns: message.deadline_ns,
+            status: message.status,
+            operation: message.operation.to_owned(),
+            text: message.text.to_owned(),
+            fields: show(protocol, message.fields),
+        }
+    }
+
+    /// Checks that it is bounded and printable.
+    fn checked(self, options: &DecodeOptions) -> Self {
+        assert!(self.text.len() <= options.max_text);
+        assert!(self.operation.len() <= MAX_OPERATION);
+        for text in [&self.text, &self.operation, &self.fields] {
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+        self
+    }
+
     /// `> SET | ordered | set foo bar`, `< error | #7 last | 404`.
     pub(super) fn line(&self) -> String {
         let way = match self.correlation {

@@ -7,12 +7,16 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod cursor;
+pub mod detect;
 #[cfg(test)]
 mod driver;
 pub mod fields;
+pub mod generic;
+pub mod http;
 pub mod redis;
 pub mod scratch;
 pub mod secrets;
+pub mod selection;
 pub mod text;
 pub mod words;
 
@@ -21,9 +25,15 @@ use std::fmt;
 pub use fields::Fields;
 pub use scratch::{DecodeOptions, Draft, Scratch};
 pub use secrets::SecretNames;
+pub use selection::Selection;
 
 /// Every protocol that `-p` takes, in the order in which help lists them.
-pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL];
+#[rustfmt::skip]
+pub static PROTOCOLS: &[&Protocol] = &[
+    &redis::PROTOCOL,
+    &http::PROTOCOL,
+    &generic::PROTOCOL,
+];
 
 /// The protocol of this name, if there is one.
 #[must_use]
@@ -65,6 +75,9 @@ pub enum Entry {
     /// messages carry numbers that tell which response answers which request, and no number is used
     /// twice at a time.
     Number,
+    /// Anywhere: messages come in datagrams, which stand alone, and carry numbers. What
+    /// [`Protocol::datagrams`] decodes is entered like that whatever [`Protocol::entry`] says.
+    Datagram,
 }
 
 /// What the first bytes of one side of a connection look like.
@@ -131,6 +144,17 @@ pub trait Decoder: Send {
     /// is handed in as a gap of its own; not more than `before` means that the stream's framing is
     /// lost.
     fn handle_gap(&mut self, direction: Direction, before: &[u8], len: u64) -> u64;
+
+    /// The sender of `direction` said that nothing more comes (a TCP FIN), and everything before was
+    /// shown, skipped or handed in as a gap. Returns the message in progress if this is how it ends.
+    fn handle_end<'s>(
+        &mut self,
+        direction: Direction,
+        scratch: &'s mut Scratch,
+    ) -> Option<Message<'s>> {
+        let _ = (direction, scratch);
+        None
+    }
 
     /// Both directions stand at the beginning of a message, and no request waits for a response:
     /// what was known of messages in progress is void, what was learned of the connection stays.

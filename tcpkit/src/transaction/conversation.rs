@@ -12,11 +12,12 @@ use super::{
     pairing::Pairing,
     probation::Probation,
     stream::{Loss, Reading, Span, Stream},
+    sync::Sync,
 };
 use crate::{
     flow::{Chunk, GapCause, StreamEvent, Turn, seq::Seq},
     ledger::MessageCounts,
-    packet::Endpoint,
+    packet::{Endpoint, Payload},
     protocol::{Decoder, Direction, Entry, Message, Protocol, Scratch},
 };
 
@@ -48,6 +49,8 @@ pub struct Ends<'a> {
 pub struct Context<'a, 'e> {
     /// What is spoken.
     pub protocol: &'static Protocol,
+    /// How the decoder finds its way back.
+    pub entry: Entry,
     /// Who talks.
     pub ends: Ends<'a>,
     /// What to add to captured times to get ns since the Unix epoch.
@@ -91,50 +94,6 @@ impl Lost {
     }
 }
 
-/// Where a conversation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sync {
-    /// Both directions are read and paired.
-    Paired,
-    /// The request stream was lost; responses to the requests that wait are still certain.
-    RequestsLost,
-    /// The response stream was lost; requests are read. Only where messages carry numbers.
-    ResponsesLost,
-    /// Neither direction is read.
-    Lost,
-}
-
-impl Sync {
-    /// Whether this direction is read.
-    #[inline]
-    fn reads(self, direction: Direction) -> bool {
-        match direction {
-            Direction::Request => matches!(self, Self::Paired | Self::ResponsesLost),
-            Direction::Response => matches!(self, Self::Paired | Self::RequestsLost),
-        }
-    }
-
-    /// The same with this direction read.
-    fn found(self, direction: Direction) -> Self {
-        match (self, direction) {
-            (Self::Paired | Self::RequestsLost, Direction::Request) => Self::Paired,
-            (Self::Paired | Self::ResponsesLost, Direction::Response) => Self::Paired,
-            (Self::ResponsesLost | Self::Lost, Direction::Request) => Self::ResponsesLost,
-            (Self::RequestsLost | Self::Lost, Direction::Response) => Self::RequestsLost,
-        }
-    }
-
-    /// The same with this direction not read.
-    fn lost(self, direction: Direction) -> Self {
-        match (self, direction) {
-            (Self::Paired | Self::RequestsLost, Direction::Request) => Self::RequestsLost,
-            (Self::Paired | Self::ResponsesLost, Direction::Response) => Self::ResponsesLost,
-            (Self::ResponsesLost | Self::Lost, Direction::Request)
-            | (Self::RequestsLost | Self::Lost, Direction::Response) => Self::Lost,
-        }
-    }
-}
-
 /// One connection's talk.
 pub struct Conversation {
     decoder: Box<dyn Decoder>,
@@ -147,6 +106,10 @@ pub struct Conversation {
     /// What the client had received when it sent its latest bytes.
     request_ack: Option<Seq>,
     sync: Sync,
+    /// Whether a response was decoded ever.
+    has_response: bool,
+    /// Bytes were not what the protocol allows before the first response.
+    mistaken: bool,
     /// What transactions without flaws of their own are worth.
     level: Quality,
     /// Where the response stream has to go on after [`Self::try_resync`].
@@ -172,9 +135,19 @@ impl Conversation {
         Self::new(protocol, Sync::Lost, Quality::Midstream)
     }
 
+    /// What two ends say in datagrams.
+    #[must_use]
+    pub fn of_datagrams(decoder: Box<dyn Decoder>) -> Self {
+        Self::with(decoder, Sync::Paired, Quality::Exact)
+    }
+
     fn new(protocol: &'static Protocol, sync: Sync, level: Quality) -> Self {
+        Self::with((protocol.decoder)(), sync, level)
+    }
+
+    fn with(decoder: Box<dyn Decoder>, sync: Sync, level: Quality) -> Self {
         Self {
-            decoder: (protocol.decoder)(),
+            decoder,
             request: Stream::default(),
             response: Stream::default(),
             open: None,
@@ -182,6 +155,8 @@ impl Conversation {
             clean_turns: 0,
             request_ack: None,
             sync,
+            has_response: false,
+            mistaken: false,
             level,
             expect_response: None,
             wall_offset_ns: i64::MIN,
@@ -192,6 +167,13 @@ impl Conversation {
     #[must_use]
     pub fn is_reading(&self) -> bool {
         self.sync == Sync::Paired
+    }
+
+    /// Whether it is doubtful that this protocol is spoken: bytes were not what it allows before the
+    /// first response.
+    #[must_use]
+    pub fn is_mistaken(&self) -> bool {
+        self.mistaken
     }
 
     /// Whether [`Self::tick`] has something to wait for.
@@ -212,7 +194,10 @@ impl Conversation {
         match *event {
             StreamEvent::Data(chunk) => self.handle_data(direction, &chunk, context),
             StreamEvent::Gap { len, cause } => self.handle_gap(direction, len, cause, context),
-            StreamEvent::End => {}
+            StreamEvent::End if self.sync.reads(direction) => {
+                self.read(direction, Input::End, context);
+            }
+            StreamEvent::End | StreamEvent::Reset => {}
         }
     }
 
@@ -259,6 +244,27 @@ impl Conversation {
         self.read(direction, Input::Chunk(chunk), context);
     }
 
+    /// Takes a datagram.
+    pub fn handle_datagram(
+        &mut self,
+        direction: Direction,
+        payload: &Payload<'_>,
+        time_ns: u64,
+        context: &mut Context<'_, '_>,
+    ) {
+        let bytes = payload.bytes;
+        context.counts.read_bytes += u64::from(payload.wire_len);
+        let chunk = Chunk { bytes, time_ns, seq: Seq(0), ack: None, turn: Turn::Unknown };
+        self.read(direction, Input::Chunk(&chunk), context);
+        let cut = u64::from(payload.wire_len)
+            .saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        if cut > 0 {
+            self.read(direction, Input::Gap(cut, GapCause::Cut { time_ns }), context);
+        }
+        self.request.clear();
+        self.response.clear();
+    }
+
     #[inline(never)]
     fn handle_gap(
         &mut self,
@@ -281,17 +287,18 @@ impl Conversation {
     fn read(&mut self, direction: Direction, input: Input<'_, '_>, context: &mut Context<'_, '_>) {
         self.wall_offset_ns = self.wall_offset_ns.max(context.wall_offset_ns);
         let wall_offset_ns = self.wall_offset_ns;
-        let Self { decoder, request, response, open, probation, sync, .. } = self;
+        let Self { decoder, request, response, open, probation, sync, has_response, .. } = self;
         let level = self.level;
         let stream = match direction {
             Direction::Request => request,
             Direction::Response => response,
         };
-        let Context { protocol, ends, scratch, pool, counts, limits, emit, .. } = context;
+        let Context { protocol, entry, ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
-        let is_numbered = protocol.entry == Entry::Number;
+        let is_numbered = *entry != Entry::Turn;
         let mut pairing = Pairing {
             protocol,
+            entry: *entry,
             ends: *ends,
             level,
             wall_offset_ns,
@@ -316,12 +323,14 @@ impl Conversation {
                 *sync = Sync::Lost;
                 return Err(Loss::Refused);
             }
+            *has_response |= direction == Direction::Response;
             Ok(())
         };
         let mut reading = Reading { direction, decoder: decoder.as_mut(), scratch };
         let result = match input {
             Input::Chunk(chunk) => stream.feed(chunk, &mut reading, &mut on_message),
             Input::Gap(len, cause) => stream.gap(len, cause, &mut reading, &mut on_message),
+            Input::End => stream.end(&mut reading, &mut on_message),
         };
         let Err(loss) = result else { return };
         let reason = match (lost, loss) {
@@ -339,8 +348,9 @@ impl Conversation {
                 GapCause::Lost => context.counts.hidden_by_loss_bytes += len,
             }
         }
+        self.mistaken |= reason == Lost::Invalid && !self.has_response;
         let still_certain =
-            direction == Direction::Request && reason == Lost::Hidden && self.open.is_some();
+            direction == Direction::Request && loss == Loss::Hidden && self.open.is_some();
         if is_numbered {
             self.lose_direction(direction, reason, context);
         } else if still_certain {
@@ -382,6 +392,11 @@ impl Conversation {
         reason: Lost,
         context: &mut Context<'_, '_>,
     ) {
+        if context.entry == Entry::Datagram {
+            // The next one has nothing to do with it.
+            reason.count(context.counts);
+            return;
+        }
         match direction {
             Direction::Request => {
                 self.request.clear();
@@ -526,9 +541,10 @@ impl Conversation {
     fn finish_turn(&mut self, context: &mut Context<'_, '_>) {
         let (level, wall_offset_ns) = (self.level, self.wall_offset_ns);
         let Self { open, probation, .. } = self;
-        let Context { protocol, ends, pool, counts, limits, emit, .. } = context;
+        let Context { protocol, entry, ends, pool, counts, limits, emit, .. } = context;
         let mut pairing = Pairing {
             protocol,
+            entry: *entry,
             ends: *ends,
             level,
             wall_offset_ns,
@@ -582,7 +598,7 @@ impl Conversation {
 
 /// Whether messages carry numbers.
 fn is_numbered(context: &Context<'_, '_>) -> bool {
-    context.protocol.entry == Entry::Number
+    context.entry != Entry::Turn
 }
 
 /// Why a conversation is over.
@@ -600,4 +616,6 @@ pub enum Ending {
 enum Input<'c, 'b> {
     Chunk(&'c Chunk<'b>),
     Gap(u64, GapCause),
+    /// The sender said that nothing more comes.
+    End,
 }

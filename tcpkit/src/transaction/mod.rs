@@ -6,6 +6,7 @@ mod open;
 mod pairing;
 mod probation;
 mod stream;
+mod sync;
 
 use std::fmt;
 

@@ -266,9 +266,27 @@ impl OpenQueue {
         (open.partial && !open.answered).then_some(open)
     }
 
-    /// The request that waits, where there is one at most.
-    pub(super) fn asked(&mut self) -> Option<&mut Open> {
-        self.requests.back_mut().filter(|open| !open.answered)
+    /// Gives up the request that such a response would answer; returns whether there was one.
+    pub(super) fn forget(&mut self, correlation: Correlation) -> bool {
+        let Some(open) = self.answer(correlation) else { return false };
+        self.take_answer(&open);
+        true
+    }
+
+    /// More came of the request that waits, where there is one at most; with it, if it is not empty, the
+    /// text so far. Returns whether there is one.
+    pub(super) fn go_on(&mut self, span: &Span, text: &str) -> bool {
+        let Some(open) = self.requests.back_mut().filter(|open| !open.answered) else {
+            return false;
+        };
+        open.span.extend(span);
+        if let Ok(len @ 1..) = u16::try_from(text.len()) {
+            let end = self.texts.index(open.at).saturating_add(usize::from(open.operation_len));
+            self.texts.bytes.truncate(self.texts.bytes.floor_char_boundary(end));
+            self.texts.bytes.push_str(text);
+            open.text_len = len;
+        }
+        true
     }
 
     /// Takes a further part of a request into account.

@@ -17,6 +17,7 @@ use crate::{
 /// A conversation's pairing state, borrowed while its stream is being decoded.
 pub(super) struct Pairing<'c, 'e> {
     pub(super) protocol: &'static Protocol,
+    pub(super) entry: Entry,
     pub(super) ends: Ends<'c>,
     pub(super) level: Quality,
     pub(super) wall_offset_ns: i64,
@@ -45,6 +46,20 @@ impl Pairing<'_, '_> {
 
     fn push(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         let queue = self.open.get_or_insert_with(|| self.pool.take());
+        if self.entry == Entry::Datagram {
+            // An earlier one with this number was answered by a datagram that got lost, or is still to be
+            // answered: nobody can tell whose the next response is.
+            let again = queue.forget(message.correlation);
+            let is_full = queue.len() >= self.limits.max_open;
+            let full = is_full && queue.forget(Correlation::Ordered);
+            self.counts.requests_lost += u64::from(again) + u64::from(full);
+            queue.settle();
+            let span = Span { untimed: again, ..*span };
+            if !queue.push(&span, message, self.limits.max_open) {
+                self.counts.requests_overflowed += 1;
+            }
+            return Ok(());
+        }
         if queue.push(span, message, self.limits.max_open) {
             return Ok(());
         }
@@ -58,10 +73,14 @@ impl Pairing<'_, '_> {
     fn on_later_request(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         match (message.correlation, message.part) {
             (Correlation::Turn, _) => {
+                if span.lost {
+                    // Of the other side bytes may be missing too, which nobody knows of yet: where
+                    // one turn ends and the next begins is not certain.
+                    return Err(Lost::Hidden);
+                }
                 if self.finish_turn() {
                     // The client goes on with its request.
-                    if let Some(open) = self.open.as_mut().and_then(|queue| queue.asked()) {
-                        open.span.extend(span);
+                    if self.open.as_mut().is_some_and(|queue| queue.go_on(span, message.text)) {
                         return Ok(());
                     }
                 }
@@ -135,6 +154,9 @@ impl Pairing<'_, '_> {
     /// A part of a response that is not its last, as far as is known.
     #[inline(never)]
     fn on_part(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
+        if span.lost && message.correlation == Correlation::Turn {
+            return Err(Lost::Hidden);
+        }
         let found = match self.open {
             Some(queue) => queue.answer_in_part(span, message),
             None => Partly::Unasked,
@@ -201,7 +223,7 @@ impl Pairing<'_, '_> {
     }
 
     fn is_numbered(&self) -> bool {
-        self.protocol.entry == Entry::Number
+        self.entry != Entry::Turn
     }
 
     fn report(&mut self, open: &Open, answer: &Answer, message: &Message<'_>) {

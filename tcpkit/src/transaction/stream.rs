@@ -284,6 +284,27 @@ impl Stream {
         Ok(())
     }
 
+    /// Nothing more comes, and its sender said so: that may be what completes the message in progress,
+    /// which ends with the last byte that came.
+    #[inline(never)]
+    pub(super) fn end(
+        &mut self,
+        reading: &mut Reading<'_>,
+        on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        let Some(partial) = self.partial.as_mut().filter(|partial| partial.pending.is_empty())
+        else {
+            return Ok(());
+        };
+        let Some(message) = reading.decoder.handle_end(reading.direction, reading.scratch) else {
+            return Ok(());
+        };
+        partial.span.end_seq = self.position;
+        let span = partial.span;
+        self.partial = None;
+        on_message(&span, &message)
+    }
+
     /// Bytes are not known: they are skipped, or done without, or the stream ends here. After an
     /// error the message in progress is forgotten.
     pub(super) fn gap(

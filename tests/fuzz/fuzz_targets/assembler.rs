@@ -99,7 +99,7 @@ impl End {
                 self.next = self.next.map(|next| next.advance(len32));
                 self.bytes += len;
             }
-            StreamEvent::End => {
+            StreamEvent::End | StreamEvent::Reset => {
                 assert!(!self.ended, "a direction ends once");
                 self.ended = true;
             }

@@ -91,6 +91,7 @@ impl Log {
             StreamEvent::Gap { len, cause: GapCause::Lost } => format!("{who} lost {len}"),
             StreamEvent::Gap { len, .. } => format!("{who} cut {len}"),
             StreamEvent::End => format!("{who} end"),
+            StreamEvent::Reset => format!("{who} reset"),
         });
     }
 }
@@ -271,7 +272,7 @@ fn a_reset_ends_both_sides() {
     script.packets.truncate(4);
     script.next = [script.packets[3].seq.wrapping_add(10), 8];
     script.send(SERVER, TcpFlags::RST, b"");
-    check(&script.packets, &["c request 1;", "c end", "s end"]);
+    check(&script.packets, &["c request 1;", "c reset", "s reset"]);
 }
 
 #[test]
@@ -381,7 +382,7 @@ fn bytes_delivered(packets: &[TestPacket]) -> (Timed, Timed, u64, Vec<String>) {
             }
         }
         StreamEvent::Gap { len, .. } => lost += len,
-        StreamEvent::End => {}
+        StreamEvent::End | StreamEvent::Reset => {}
     };
     for packet in packets {
         let arrival = Arrival {

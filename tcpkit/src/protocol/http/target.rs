@@ -1,0 +1,237 @@
+//! A request's target (RFC 9112 §3.2) as it may be shown: without user, password and secret parameters.
+
+use crate::protocol::{SecretNames, secrets::REDACTED, text::Text};
+
+/// The longest name of a parameter that is decoded to see whether it announces a secret, in bytes.
+const MAX_NAME: usize = 128;
+
+/// The parts of a target; all of them together are the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    /// `http://`, of a request to a proxy.
+    pub(super) scheme: &'a [u8],
+    /// `user:password@`.
+    pub(super) userinfo: &'a [u8],
+    /// Host and port.
+    pub(super) authority: &'a [u8],
+    pub(super) path: &'a [u8],
+    /// With the `?`.
+    pub(super) query: &'a [u8],
+}
+
+impl<'a> Target<'a> {
+    /// The parts of a target in origin form, absolute form, authority form or `*`.
+    #[inline]
+    pub(super) fn new(target: &'a [u8]) -> Self {
+        let query_at = memchr::memchr(b'?', target).unwrap_or(target.len());
+        let (front, query) = target.split_at_checked(query_at).unwrap_or((target, &[]));
+        if matches!(front, [] | [b'/', ..] | [b'*']) {
+            return Self { scheme: &[], userinfo: &[], authority: &[], path: front, query };
+        }
+        let (scheme, behind) = front.split_at_checked(scheme_len(front)).unwrap_or((&[], front));
+        let path_at = memchr::memchr(b'/', behind).unwrap_or(behind.len());
+        let (authority, path) = behind.split_at_checked(path_at).unwrap_or((behind, &[]));
+        let (userinfo, authority) = split_userinfo(authority);
+        Self { scheme, userinfo, authority, path, query }
+    }
+
+    /// Appends the target.
+    #[inline]
+    pub(super) fn push(&self, text: &mut Text, secrets: &SecretNames) {
+        text.push_bytes(self.scheme);
+        if !self.userinfo.is_empty() {
+            text.push_str(REDACTED);
+            text.push_str("@");
+        }
+        text.push_bytes(self.authority);
+        self.push_path(text, secrets);
+        if let Some(query) = self.query.get(1..) {
+            text.push_str("?");
+            push_query(text, query, secrets);
+        }
+    }
+
+    /// Appends the path. It may have parameters of its own, such as `/cart;session=7`.
+    #[inline]
+    pub(super) fn push_path(&self, text: &mut Text, secrets: &SecretNames) {
+        if memchr::memchr(b';', self.path).is_none() {
+            text.push_bytes(self.path);
+            return;
+        }
+        push_parameters(
+            text,
+            self.path,
+            |byte| matches!(byte, b';' | b'/'),
+            |byte| matches!(byte, b';' | b'/'),
+            secrets,
+        );
+    }
+
+    /// Appends what stands behind the `?`.
+    pub(super) fn push_query(&self, text: &mut Text, secrets: &SecretNames) {
+        push_query(text, self.query.get(1..).unwrap_or_default(), secrets);
+    }
+}
+
+/// The length of `http://`; 0 if there is no scheme, as in `host:port`.
+fn scheme_len(target: &[u8]) -> usize {
+    let end = target
+        .iter()
+        .position(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'+' | b'-' | b'.'))
+        .unwrap_or(0);
+    match target.get(end..) {
+        Some(behind) if end > 0 && behind.starts_with(b"://") => end.saturating_add(3),
+        _ => 0,
+    }
+}
+
+/// Parts user and password from an authority: they end at its last `@`, as a password may have one.
+pub(super) fn split_userinfo(authority: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memrchr(b'@', authority).map_or(0, |at| at.saturating_add(1));
+    authority.split_at_checked(end).unwrap_or((&[], authority))
+}
+
+/// A parameter may begin behind `;` too, as HTML 4 recommended; but a secret reaches to the next `&`,
+/// since `;` may be part of it.
+fn push_query(text: &mut Text, query: &[u8], secrets: &SecretNames) {
+    push_parameters(
+        text,
+        query,
+        |byte| matches!(byte, b'&' | b';' | b'?'),
+        |byte| byte == b'&',
+        secrets,
+    );
+}
+
+/// Appends `name=value` parameters as they are, but for secret values. A parameter begins behind a byte
+/// that `begins` names, a secret ends before one that `ends` names.
+fn push_parameters(
+    text: &mut Text,
+    mut rest: &[u8],
+    begins: impl Fn(u8) -> bool,
+    ends: impl Fn(u8) -> bool,
+    secrets: &SecretNames,
+) {
+    while !rest.is_empty() && !text.is_full() {
+        let stop = rest.iter().position(|&byte| byte == b'=' || begins(byte));
+        let name_len = stop.unwrap_or(rest.len());
+        let name = rest.get(..name_len).unwrap_or_default();
+        let shown = name_len.saturating_add(1).min(rest.len());
+        text.push_bytes(rest.get(..shown).unwrap_or_default());
+        let has_value = rest.get(name_len) == Some(&b'=');
+        rest = rest.get(shown..).unwrap_or_default();
+        if !has_value {
+            continue;
+        }
+        let is_secret = is_secret(name, secrets);
+        let value_end =
+            rest.iter().position(|&byte| if is_secret { ends(byte) } else { begins(byte) });
+        let (value, behind) =
+            rest.split_at_checked(value_end.unwrap_or(rest.len())).unwrap_or((rest, &[]));
+        if is_secret && !value.is_empty() {
+            text.push_str(REDACTED);
+        } else {
+            text.push_bytes(value);
+        }
+        // The byte that ends the value is shown as it is; another parameter follows.
+        text.push_bytes(behind.get(..1).unwrap_or_default());
+        rest = behind.get(1..).unwrap_or_default();
+    }
+}
+
+/// Whether a parameter of this name is a secret, also where it is written as `us%65r[password]`.
+fn is_secret(name: &[u8], secrets: &SecretNames) -> bool {
+    let mut plain = [0; MAX_NAME];
+    let name = decode(name, &mut plain).unwrap_or(name);
+    secrets.contains(name)
+        || name
+            .split(|byte| matches!(byte, b'[' | b']'))
+            .any(|part| part.len() < name.len() && secrets.contains(part))
+}
+
+/// A name without percent encoding (RFC 3986 §2.1); `None` when it is longer than any that counts.
+fn decode<'p>(name: &[u8], plain: &'p mut [u8; MAX_NAME]) -> Option<&'p [u8]> {
+    let mut len = 0_usize;
+    let mut rest = name;
+    while let Some((&first, behind)) = rest.split_first() {
+        let (byte, behind) = match (first, behind) {
+            (b'%', &[high, low, ref behind @ ..]) => {
+                match (char::from(high).to_digit(16), char::from(low).to_digit(16)) {
+                    (Some(high), Some(low)) => (u8::try_from(high << 4 | low).ok()?, behind),
+                    _ => (first, rest.get(1..)?),
+                }
+            }
+            _ => (first, behind),
+        };
+        *plain.get_mut(len)? = byte;
+        len = len.saturating_add(1);
+        rest = behind;
+    }
+    plain.get(..len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(target: &str, expect: &str) {
+        let mut text = Text::default();
+        text.reset(1000);
+        Target::new(target.as_bytes()).push(&mut text, &SecretNames::default());
+        assert_eq!(text.as_str(), expect, "{target}");
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_as_it_is() {
+        for target in [
+            "/",
+            "*",
+            "/a/b?c=d&e=f;g",
+            "/?",
+            "/?&&==&",
+            "/a?b=c?d=e",
+            "http://h/",
+            "http://h:80/a?b",
+            "http://h",
+            "h:443",
+            "/x;v=1/y;w",
+            "/tokens?tokens=1&toke=2&token",
+            "foo",
+            "/?a[b]=1",
+            "/http://x@y/",
+            "/%zz%4?%6=1&%=2",
+            "/a?b=%26token%3Dx",
+            "?x=1",
+        ] {
+            check(target, target);
+        }
+    }
+
+    #[test]
+    fn secret_parameters_are_redacted() {
+        check("/a?token=abc", "/a?token=(redacted)");
+        check("/a?x=1&token=a;b=c?d&y=2", "/a?x=1&token=(redacted)&y=2");
+        check("/a?x=1;token=a=b", "/a?x=1;token=(redacted)");
+        check("/a?TOKEN=a&Api-Key=b", "/a?TOKEN=(redacted)&Api-Key=(redacted)");
+        check("/a?%74oken=a&tok%65%6E=b", "/a?%74oken=(redacted)&tok%65%6E=(redacted)");
+        check(
+            "/a?user%5Bpassword%5D=a&token[]=b",
+            "/a?user%5Bpassword%5D=(redacted)&token[]=(redacted)",
+        );
+        check("/a?token=&x=1", "/a?token=&x=1");
+        check("/a?b?token=c", "/a?b?token=(redacted)");
+        check("/a;session=7/b;v=2?x", "/a;session=(redacted)/b;v=2?x");
+        check("http://h/?password=x", "http://h/?password=(redacted)");
+    }
+
+    #[test]
+    fn user_and_password_are_never_shown() {
+        check("http://u:p@h:80/a@b", "http://(redacted)@h:80/a@b");
+        check("http://u:p@w@h/", "http://(redacted)@h/");
+        check("u:p@h:443", "(redacted)@h:443");
+        check("http://u@h?x", "http://(redacted)@h?x");
+        check("http://u:p@", "http://(redacted)@");
+        check("u:p@h/x://y", "(redacted)@h/x://y");
+        check("http:///x", "http:///x");
+    }
+}
