@@ -10,6 +10,7 @@ mod cursor;
 #[cfg(test)]
 mod driver;
 pub mod fields;
+pub mod memcached;
 pub mod redis;
 pub mod scratch;
 pub mod secrets;
@@ -23,7 +24,7 @@ pub use scratch::{DecodeOptions, Draft, Scratch};
 pub use secrets::SecretNames;
 
 /// Every protocol that `-p` takes, in the order in which help lists them.
-pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL, &memcached::PROTOCOL];
 
 /// The protocol of this name, if there is one.
 #[must_use]
@@ -264,6 +265,9 @@ pub struct Message<'s> {
     pub text: &'s str,
     /// Named details; empty unless [`DecodeOptions::fields`] is set.
     pub fields: &'s [u8],
+    /// Of a response that answers in order: how many requests in front of its own wait no longer, since
+    /// the server had nothing to say to them.
+    pub passed_over: u32,
 }
 
 impl Message<'_> {
@@ -279,6 +283,7 @@ impl Message<'_> {
             operation: "",
             text: "",
             fields: &[],
+            passed_over: 0,
         }
     }
 }
