@@ -8,11 +8,12 @@ mod opcodes;
 use self::opcodes::{Kind, Opcode};
 use super::{
     answer::{Answer, Echo, class, fingerprint},
+    ask::{self, Fate, Held},
     field, invalid,
     line::MAX_KEY,
     link::{Asked, For, Link},
     render,
-    request::{self, Extent, Fate, Fit, Requests},
+    request::{Extent, Fit, Requests},
     response::{self, Digits, Report, Responses},
 };
 use crate::protocol::{Correlation, Part, Probe, Scratch, Status, Step, scratch::Draft};
@@ -147,7 +148,7 @@ fn extent(header: &Header) -> Extent {
 }
 
 /// Writes a request down of which head and key are there.
-fn read_request(header: &Header, packet: &[u8], mut draft: Box<Draft>) -> request::Held {
+fn read_request(header: &Header, packet: &[u8], mut draft: Box<Draft>) -> Held {
     let opcode = header.opcode;
     opcode.name_to(header.code, &mut draft);
     let (extras, key) = (header.extras(packet), header.key(packet));
@@ -180,7 +181,7 @@ fn read_request(header: &Header, packet: &[u8], mut draft: Box<Draft>) -> reques
                 draft.text.push_str(" ");
                 render::secret(&mut draft.text);
             }
-            _ => request::note_key(&mut draft, key),
+            _ => ask::note_key(&mut draft, key),
         }
     }
     match opcode.kind {
@@ -214,7 +215,7 @@ fn read_request(header: &Header, packet: &[u8], mut draft: Box<Draft>) -> reques
     } else {
         Fate::Waits(Asked { classes: class::PACKET, quiet, echo, ..Asked::default() })
     };
-    request::Held { draft, fate }
+    Held { draft, fate }
 }
 
 /// A number of `len` bytes, the highest first.

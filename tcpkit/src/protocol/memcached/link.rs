@@ -60,6 +60,10 @@ pub(super) enum For {
 pub(super) struct Link {
     first: Option<Asked>,
     /// Those behind the first; none at rest.
+    #[expect(
+        clippy::box_collection,
+        reason = "most connections never have one, and it is small then"
+    )]
     more: Option<Box<VecDeque<Asked>>>,
     /// What muted requests behind all that wait may be answered with.
     muted: u16,

@@ -8,6 +8,7 @@
 //! 1.6 do where those are silent.
 
 mod answer;
+mod ask;
 mod binary;
 mod commands;
 mod datagram;

@@ -59,6 +59,9 @@ fn quoted(text: &mut Text, bytes: &[u8], whole: bool) {
     }
 }
 
+/// The longest user's name and password that servers know, in bytes (`MAX_ENTRY_LEN` in authfile.h).
+pub(super) const MAX_CREDENTIALS: u64 = 256;
+
 /// Whether a value may be a user's name and password, which the text protocol has the client `set`
 /// before anything else (doc/protocol.txt, "Authentication"): a word, a space, and more.
 pub(super) fn may_be_credentials(bytes: &[u8], whole: bool) -> bool {
