@@ -55,6 +55,13 @@ impl FieldWriter {
         }
     }
 
+    /// Adds fields that were packed before.
+    pub fn copy(&mut self, packed: &[u8]) {
+        if self.wanted && self.bytes.len() < MAX_BYTES {
+            self.bytes.extend_from_slice(packed);
+        }
+    }
+
     /// The packed fields, for [`Fields::new`].
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -254,12 +254,10 @@ impl Conversation {
         let bytes = payload.bytes;
         context.counts.read_bytes += u64::from(payload.wire_len);
         let chunk = Chunk { bytes, time_ns, seq: Seq(0), ack: None, turn: Turn::Unknown };
-        self.read(direction, Input::Chunk(&chunk), context);
-        let cut = u64::from(payload.wire_len)
-            .saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if cut > 0 {
-            self.read(direction, Input::Gap(cut, GapCause::Cut { time_ns }), context);
-        }
+        let captured = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let cut = u64::from(payload.wire_len).saturating_sub(captured);
+        let input = if cut == 0 { Input::Chunk(&chunk) } else { Input::Cut(&chunk, cut) };
+        self.read(direction, input, context);
         self.request.clear();
         self.response.clear();
     }
@@ -328,6 +326,7 @@ impl Conversation {
         let mut reading = Reading { direction, decoder: decoder.as_mut(), scratch };
         let result = match input {
             Input::Chunk(chunk) => stream.feed(chunk, &mut reading, &mut on_message),
+            Input::Cut(chunk, len) => stream.feed_cut(chunk, len, &mut reading, &mut on_message),
             Input::Gap(len, cause) => stream.gap(len, cause, &mut reading, &mut on_message),
             Input::End => stream.end(&mut reading, &mut on_message),
         };
@@ -529,6 +528,8 @@ pub enum Ending {
 #[derive(Clone, Copy)]
 enum Input<'c, 'b> {
     Chunk(&'c Chunk<'b>),
+    /// What was captured of a datagram, and how many bytes of it were cut off.
+    Cut(&'c Chunk<'b>, u64),
     Gap(u64, GapCause),
     /// The sender said that nothing more comes.
     End,

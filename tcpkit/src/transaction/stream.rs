@@ -148,6 +148,26 @@ impl Stream {
         Ok(())
     }
 
+    /// Hands a datagram to the decoder of which `len` bytes were cut off.
+    #[inline(never)]
+    pub(super) fn feed_cut(
+        &mut self,
+        chunk: &Chunk<'_>,
+        len: u64,
+        reading: &mut Reading<'_>,
+        on_message: &mut impl FnMut(&Span, &Message<'_>) -> Result<(), Loss>,
+    ) -> Result<(), Loss> {
+        let total = len_u64(chunk.bytes).saturating_add(len);
+        if reading.decoder.handle_gap(reading.direction, chunk.bytes, len) < total {
+            return Err(Loss::Hidden);
+        }
+        let mut partial = Partial::default();
+        partial.note(total, chunk.time_ns, chunk.ack);
+        partial.span.cut = true;
+        let origin = Origin { time_ns: chunk.time_ns, ack: chunk.ack };
+        self.run_on(&mut partial, &[], origin, true, reading, on_message)
+    }
+
     /// Goes on with a message of which a part came before.
     #[inline(never)]
     fn feed_on(

@@ -3,6 +3,10 @@
 //! From doc/protocol.txt, "UDP protocol": a request id that the client chooses, a sequence number, the
 //! number of datagrams in the message, and two bytes of nothing. A request is one datagram.
 //!
+//! What total and sequence number count is not always the whole response: of several keys a server sends
+//! each value in a message of its own, and `END` in another (seen with memcached 1.6). One of them that is
+//! lost leaves no trace, so requests for several keys are not paired.
+//!
 //! Clients give up what gets lost, and use its id again. Then it is not known whether a response is for
 //! the old or the new request, so that neither is paired.
 
@@ -11,8 +15,8 @@ use std::collections::VecDeque;
 use super::{
     Dialect, binary,
     link::{Asked, Link},
+    reading::{Progress, Reading},
     request::{Fit, Requests},
-    response::Responses,
 };
 use crate::protocol::{Correlation, Decoder, Direction, Message, Part, Scratch, Step};
 
@@ -34,16 +38,28 @@ pub(super) struct Datagrams {
     waiting: VecDeque<Waiting>,
     /// How many requests were given a number.
     count: u64,
+    /// A datagram that was cut, of which no message told yet.
+    cut: Option<Cut>,
+}
+
+/// What was captured of a datagram.
+#[derive(Debug)]
+struct Cut {
+    bytes: Vec<u8>,
+    /// How many bytes of it were not.
+    hidden: u64,
 }
 
 /// A request that waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Waiting {
     id: u16,
     number: u64,
     asked: Asked,
     /// The datagram of its response that comes next.
     next: u16,
+    /// What came of its response so far.
+    reading: Option<Box<Reading>>,
     /// How many requests with this id wait.
     requests: u16,
     /// How many more requests with this id are not paired.
@@ -85,19 +101,25 @@ impl Decoder for Datagrams {
         scratch: &'s mut Scratch,
     ) -> Step<'s> {
         let len = input.len();
-        if len == 0 {
-            return Step::NeedMore { at_least: 1 };
-        }
-        let Some((frame, payload)) = Frame::read(input) else { return Step::Discard { len } };
-        let message = match direction {
-            Direction::Request => self.request(frame, payload, scratch),
-            Direction::Response => self.response(frame, payload, scratch),
+        let cut = self.cut.take();
+        let (input, hidden) = match &cut {
+            Some(cut) if len == 0 => (cut.bytes.as_slice(), cut.hidden),
+            _ => (input, 0),
+        };
+        let message = match (Frame::read(input), direction) {
+            (None, _) if len == 0 => return Step::NeedMore { at_least: 1 },
+            (None, _) => return Step::Discard { len },
+            (Some((frame, payload)), Direction::Request) => self.request(frame, payload, scratch),
+            (Some((frame, payload)), Direction::Response) => {
+                self.response(frame, payload, hidden, scratch)
+            }
         };
         Step::Consumed { len, message: Some(message) }
     }
 
     fn handle_gap(&mut self, _direction: Direction, before: &[u8], len: u64) -> u64 {
         // What is cut off ends with its datagram.
+        self.cut = Some(Cut { bytes: before.to_vec(), hidden: len });
         len.saturating_add(before.len() as u64)
     }
 
@@ -130,8 +152,7 @@ impl Datagrams {
         payload: &[u8],
         scratch: &'s mut Scratch,
     ) -> Message<'s> {
-        let Some(&first) = payload.first() else { return UNPAIRED };
-        let is_binary = Dialect::of(first) == Dialect::Binary;
+        let is_binary = is_binary(payload);
         let fit = if is_binary { binary::fit(payload) } else { Requests::fit(payload) };
         if frame.part() != Some(Part::Whole) || fit == Fit::Other {
             return UNPAIRED;
@@ -156,7 +177,9 @@ impl Datagrams {
         };
         let Step::Consumed { message: Some(message), .. } = step else { return UNPAIRED };
         let correlation = match link.take() {
-            Some(asked) if message.correlation == Correlation::Ordered => self.ask(frame.id, asked),
+            Some(asked) if message.correlation == Correlation::Ordered && asked.keys <= 1 => {
+                self.ask(frame.id, asked)
+            }
             _ => Correlation::OneWay,
         };
         Message { correlation, ..message }
@@ -166,7 +189,7 @@ impl Datagrams {
     fn ask(&mut self, id: u16, asked: Asked) -> Correlation {
         self.count = self.count.wrapping_add(1);
         let number = FIRST_NUMBER.wrapping_add(self.count);
-        let fresh = Waiting { id, number, asked, next: 0, requests: 1, doubts: 0 };
+        let fresh = Waiting { id, number, asked, next: 0, reading: None, requests: 1, doubts: 0 };
         if let Some(index) = self.find(id)
             && let Some(old) = self.waiting.get_mut(index)
         {
@@ -196,47 +219,55 @@ impl Datagrams {
         &mut self,
         frame: Frame,
         payload: &[u8],
+        hidden: u64,
         scratch: &'s mut Scratch,
     ) -> Message<'s> {
         let (Some(part), Some(index)) = (frame.part(), self.find(frame.id)) else {
             return UNPAIRED;
         };
         let Some(waiting) = self.waiting.get_mut(index) else { return UNPAIRED };
-        let is_end = matches!(part, Part::Whole | Part::Last);
+        let ends_message = matches!(part, Part::Whole | Part::Last);
         if waiting.doubts > 0 {
-            waiting.requests = waiting.requests.saturating_sub(u16::from(is_end));
+            waiting.requests = waiting.requests.saturating_sub(u16::from(ends_message));
             if waiting.requests == 0 {
                 self.waiting.remove(index);
             }
             return UNPAIRED;
         }
-        let (correlation, asked) = (Correlation::Id(waiting.number), waiting.asked);
-        if frame.sequence != waiting.next {
+        let correlation = Correlation::Id(waiting.number);
+        let begins = waiting.reading.is_none();
+        let reading = match waiting.reading.take() {
             // One was overtaken, or lost: when the response was complete is not known.
-            self.waiting.remove(index);
-            return UNPAIRED;
-        }
-        waiting.next = waiting.next.wrapping_add(1);
-        if is_end {
-            self.waiting.remove(index);
-        }
-        if part != Part::Whole {
-            return Message::bare(correlation, part);
-        }
-        let (mut responses, mut link) = (Responses::default(), Link::default());
-        if link.push(asked).is_err() {
-            return UNPAIRED;
-        }
-        let step = match payload.first().map(|&first| Dialect::of(first)) {
-            Some(Dialect::Binary) => {
-                binary::decode_response(&mut responses, payload, &mut link, scratch)
-            }
-            _ => responses.decode(payload, &mut link, scratch),
+            _ if frame.sequence != waiting.next => None,
+            None => Reading::new(waiting.asked, is_binary(payload)).map(Box::new),
+            reading => reading,
         };
-        match step {
-            Step::Consumed { message: Some(message), .. } => Message { correlation, ..message },
-            // Not all of it was captured, or it is a list.
-            _ => Message::bare(correlation, Part::Whole),
+        waiting.next = if ends_message { 0 } else { waiting.next.wrapping_add(1) };
+        let Some(mut reading) = reading else {
+            self.waiting.remove(index);
+            return UNPAIRED;
+        };
+        match reading.feed(payload, hidden, scratch) {
+            Progress::More if !ends_message => {
+                waiting.reading = Some(reading);
+                let part = if begins { Part::First } else { Part::Middle };
+                Message::bare(correlation, part)
+            }
+            Progress::Done if ends_message => {
+                self.waiting.remove(index);
+                let part = if begins { Part::Whole } else { Part::Last };
+                let message = reading.message(scratch);
+                message.map_or(UNPAIRED, |message| Message { correlation, part, ..message })
+            }
+            Progress::More | Progress::Done | Progress::Lost => {
+                self.waiting.remove(index);
+                UNPAIRED
+            }
         }
     }
+}
+
+/// Whether what a datagram carries is of the binary protocol.
+fn is_binary(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|&first| Dialect::of(first) == Dialect::Binary)
 }

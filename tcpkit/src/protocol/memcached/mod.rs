@@ -15,6 +15,7 @@ mod datagram;
 mod line;
 mod link;
 mod probe;
+mod reading;
 mod render;
 mod request;
 mod response;
