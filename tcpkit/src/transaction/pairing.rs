@@ -310,3 +310,40 @@ fn timing(open: &Open, response: &Span) -> Option<Timing> {
         response_ns: response.end_ns.checked_sub(response.start_ns)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{packet::Endpoint, protocol::PROTOCOLS};
+
+    #[test]
+    fn requests_that_are_passed_over_wait_no_longer() {
+        let end = Endpoint::v4([10, 0, 0, 1], 1);
+        let (mut open, mut probation, mut pool) = (None, None, OpenPool::default());
+        let (mut counts, mut requests) = (MessageCounts::default(), Vec::new());
+        let mut pairing = Pairing {
+            protocol: PROTOCOLS[0],
+            entry: Entry::Turn,
+            ends: Ends { client: &end, server: &end },
+            level: Quality::Exact,
+            wall_offset_ns: 0,
+            limits: ConversationLimits { max_open: 10, least_ns: 0 },
+            open: &mut open,
+            probation: &mut probation,
+            pool: &mut pool,
+            counts: &mut counts,
+            emit: &mut |transaction| requests.push(transaction.request.to_owned()),
+        };
+        let bare = Message::bare(Correlation::Ordered, Part::Whole);
+        for text in ["a", "b", "c", "d"] {
+            assert_eq!(pairing.on_request(&Span::default(), &Message { text, ..bare }), Ok(()));
+        }
+        for passed_over in [2, 0] {
+            let message = Message { passed_over, ..bare };
+            assert_eq!(pairing.on_response(&Span::default(), &message), Ok(()));
+        }
+        assert!(pairing.open.is_none(), "nothing waits");
+        assert_eq!((counts.requests, counts.paired, counts.requests_one_way), (4, 2, 2));
+        assert_eq!(requests, ["c", "d"]);
+    }
+}

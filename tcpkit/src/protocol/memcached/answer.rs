@@ -36,6 +36,8 @@ pub(super) mod class {
     pub(crate) const META_NOOP: u16 = 1 << 14;
     /// A packet of the binary protocol.
     pub(crate) const PACKET: u16 = 1 << 15;
+    /// Of a muted request: [`META_REFUSED`] that sends something back. No muted request waits for a packet.
+    pub(crate) const ECHOED: u16 = PACKET;
 }
 
 /// What a response says of the request that it answers.
@@ -56,6 +58,18 @@ pub(super) struct Echo {
     pub(super) key: u32,
     /// The binary opcode.
     pub(super) opcode: u8,
+}
+
+impl Answer {
+    /// The class among those that [`super::link::Asked::muted_before`] counts.
+    #[inline]
+    pub(super) fn muted_class(self) -> u16 {
+        if self.class == class::META_REFUSED && self.echo != Echo::default() {
+            class::ECHOED
+        } else {
+            self.class
+        }
+    }
 }
 
 impl Echo {

@@ -126,7 +126,9 @@ pub(super) fn parse(text: &[u8], link: &Link, mut draft: Box<Draft>) -> Parsed {
                 asked.classes &= !class::META_MISS;
             }
             let is_muted = is_quiet && command.shape != Shape::MetaGet;
-            is_muted.then_some(class::META_REFUSED | class::ERROR)
+            let refused =
+                if asked.echo == Echo::default() { class::META_REFUSED } else { class::ECHOED };
+            is_muted.then_some(refused | class::ERROR)
         }
         _ => note_classic(&mut draft, command, words),
     };

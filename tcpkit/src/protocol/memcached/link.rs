@@ -130,7 +130,7 @@ impl Link {
     #[inline]
     pub(super) fn answer(&mut self, answer: Answer) -> Result<For, &'static str> {
         match self.first {
-            Some(asked) if !asked.quiet && asked.muted_before & answer.class == 0 => {
+            Some(asked) if !asked.quiet && asked.muted_before & answer.muted_class() == 0 => {
                 if !asked.admits(answer) {
                     return Err("no answer to what was asked");
                 }
@@ -147,7 +147,7 @@ impl Link {
         let mut found: Option<(Asked, u32)> = None;
         let (mut count, mut fence) = (0_u32, false);
         for (index, asked) in (0_u32..).zip(self.first.iter().chain(more)) {
-            if asked.muted_before & answer.class != 0 {
+            if asked.muted_before & answer.muted_class() != 0 {
                 count = count.saturating_add(1);
             }
             fence = !asked.quiet;
@@ -161,7 +161,7 @@ impl Link {
                 break;
             }
         }
-        if !fence && self.muted & answer.class != 0 {
+        if !fence && self.muted & answer.muted_class() != 0 {
             count = count.saturating_add(1);
         }
         match (found, count) {
