@@ -3,6 +3,8 @@
 //! Each field is its name's position in [`super::Protocol::field_names`] (one byte), a tag (one
 //! byte), and its value: eight bytes for numbers, a two-byte length and UTF-8 for text.
 
+use super::text::Text;
+
 const TAG_INT: u8 = 0;
 const TAG_TEXT: u8 = 1;
 
@@ -20,6 +22,8 @@ pub enum FieldValue<'a> {
 pub struct FieldWriter {
     bytes: Vec<u8>,
     wanted: bool,
+    /// For a value that has to be put together.
+    text: Text,
 }
 
 /// The most bytes that one message's fields take; later ones are left out.
@@ -60,6 +64,18 @@ impl FieldWriter {
         if self.wanted && self.bytes.len() < MAX_BYTES {
             self.bytes.extend_from_slice(packed);
         }
+
+    /// Adds the text of at most `max` bytes that `push` puts together, under the name at position
+    /// `name`.
+    pub fn text_with(&mut self, name: u8, max: usize, push: impl FnOnce(&mut Text)) {
+        if !self.wanted {
+            return;
+        }
+        let mut text = std::mem::take(&mut self.text);
+        text.reset(max);
+        push(&mut text);
+        self.text(name, text.as_str());
+        self.text = text;
     }
 
     /// The packed fields, for [`Fields::new`].

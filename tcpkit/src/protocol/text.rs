@@ -62,8 +62,10 @@ impl Text {
         if self.cut {
             return;
         }
-        if bytes.len() <= self.room() && bytes.iter().all(|byte| (0x20..0x7f).contains(byte)) {
-            self.text.extend(bytes.iter().map(|&byte| char::from(byte)));
+        if bytes.len() <= self.room()
+            && let Some(plain) = plain(bytes)
+        {
+            self.text.push_str(plain);
             return;
         }
         for chunk in bytes.utf8_chunks() {
@@ -130,6 +132,15 @@ impl Text {
             self.text.push_str(CUT);
         }
     }
+}
+
+/// Bytes of the wire as text, if all of them are printable ASCII.
+#[inline]
+#[must_use]
+pub fn plain(bytes: &[u8]) -> Option<&str> {
+    // Without an end at the first that is not, many are looked at together.
+    let is_plain = bytes.iter().fold(true, |so_far, byte| so_far & (0x20..0x7f).contains(byte));
+    if is_plain { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 /// Whether a character prints as itself and does nothing else.

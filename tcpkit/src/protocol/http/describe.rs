@@ -10,7 +10,7 @@ use crate::protocol::{
     Draft, SecretNames,
     fields::FieldWriter,
     secrets::{self, REDACTED},
-    text::Text,
+    text::{Text, plain},
 };
 
 /// The longest text of a field, in bytes.
@@ -87,10 +87,10 @@ pub(super) fn request(
         bytes(fields, field::HOST, host);
     }
     if !target.path.is_empty() {
-        text(fields, field::PATH, |text| target.push_path(text, secret_names));
+        fields.text_with(field::PATH, MAX_FIELD, |text| target.push_path(text, secret_names));
     }
     if target.query.len() > 1 {
-        text(fields, field::QUERY, |text| target.push_query(text, secret_names));
+        fields.text_with(field::QUERY, MAX_FIELD, |text| target.push_query(text, secret_names));
     }
     fields.text(field::VERSION, if version == 0 { "1.0" } else { "1.1" });
     shown(fields, head.headers, OF_REQUESTS);
@@ -98,14 +98,22 @@ pub(super) fn request(
 
 /// Writes down a response's status and header fields.
 pub(super) fn response(draft: &mut Draft, status: u16, head: &Head<'_, '_>) {
-    let digit = |unit: u16| char::from_digit(u32::from(status / unit % 10), 10).unwrap_or('?');
-    for unit in [100, 10, 1] {
-        draft.text.push_char(digit(unit));
-    }
+    push_status(&mut draft.text, status);
     if draft.fields.wanted() {
         draft.fields.int(field::STATUS, i64::from(status));
         shown(&mut draft.fields, head.headers, OF_RESPONSES);
     }
+}
+
+/// Appends the three digits of a status.
+fn push_status(text: &mut Text, status: u16) {
+    let mut digits = [0; 3];
+    let mut rest = status;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0'.saturating_add(u8::try_from(rest.wrapping_rem(10)).unwrap_or(0));
+        rest = rest.wrapping_div(10);
+    }
+    text.push_bytes(&digits);
 }
 
 /// Adds those of `names` that are among the header fields, the first of each.
@@ -138,7 +146,7 @@ fn secret(fields: &mut FieldWriter, at: u8, value: &[u8]) {
         fields.text(at, REDACTED);
         return;
     }
-    text(fields, at, |text| {
+    fields.text_with(at, MAX_FIELD, |text| {
         text.push_bytes(scheme);
         text.push_str(" ");
         text.push_str(REDACTED);
@@ -147,17 +155,8 @@ fn secret(fields: &mut FieldWriter, at: u8, value: &[u8]) {
 
 /// Adds bytes of the wire, which nearly always are text that is printable.
 fn bytes(fields: &mut FieldWriter, at: u8, value: &[u8]) {
-    let is_plain = value.iter().all(|byte| (0x20..0x7f).contains(byte));
-    match std::str::from_utf8(value) {
-        Ok(value) if is_plain && value.len() <= MAX_FIELD => fields.text(at, value),
-        _ => text(fields, at, |text| text.push_bytes(value)),
+    match plain(value) {
+        Some(value) if value.len() <= MAX_FIELD => fields.text(at, value),
+        _ => fields.text_with(at, MAX_FIELD, |text| text.push_bytes(value)),
     }
-}
-
-/// Adds what `push` makes.
-fn text(fields: &mut FieldWriter, at: u8, push: impl FnOnce(&mut Text)) {
-    let mut text = Text::default();
-    text.reset(MAX_FIELD);
-    push(&mut text);
-    fields.text(at, text.as_str());
 }

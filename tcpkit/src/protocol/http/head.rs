@@ -147,6 +147,7 @@ fn reason(error: httparse::Error) -> &'static str {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests {
     use super::*;
 

@@ -30,13 +30,17 @@ enum Leave {
     Refused,
 }
 
+/// Requests that are not ordinary, in order, with their numbers.
+#[derive(Debug, Default)]
+struct Awaited(VecDeque<(u32, Kind)>);
+
 /// What both directions of a connection know of each other.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     requests: u32,
     replies: u32,
     /// Requests under way that are not ordinary, with their numbers; few connections have any.
-    awaited: Option<Box<VecDeque<(u32, Kind)>>>,
+    awaited: Option<Box<Awaited>>,
     leave: Leave,
     tunnel: bool,
     /// A `CONNECT` is the last request and has no answer.
@@ -56,7 +60,7 @@ impl Link {
     #[inline]
     pub(super) fn request(&mut self, kind: Kind, asks_leave: bool) -> Result<(), &'static str> {
         if kind != Kind::Ordinary {
-            let awaited = self.awaited.get_or_insert_default();
+            let Awaited(awaited) = self.awaited.get_or_insert_default().as_mut();
             if awaited.len() >= MAX_AWAITED {
                 return Err("too many special requests under way");
             }
@@ -106,7 +110,7 @@ impl Link {
     /// What kind of request the next response answers.
     #[inline]
     pub(super) fn turn(&self) -> Kind {
-        let front = self.awaited.as_ref().and_then(|awaited| awaited.front());
+        let front = self.awaited.as_ref().and_then(|awaited| awaited.0.front());
         match front {
             Some(&(number, kind)) if number == self.replies => kind,
             _ => Kind::Ordinary,
@@ -119,8 +123,8 @@ impl Link {
         if self.turn() != Kind::Ordinary
             && let Some(awaited) = &mut self.awaited
         {
-            awaited.pop_front();
-            if awaited.is_empty() {
+            awaited.0.pop_front();
+            if awaited.0.is_empty() {
                 self.awaited = None;
             }
         }

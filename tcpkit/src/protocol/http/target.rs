@@ -58,13 +58,7 @@ impl<'a> Target<'a> {
             text.push_bytes(self.path);
             return;
         }
-        push_parameters(
-            text,
-            self.path,
-            |byte| matches!(byte, b';' | b'/'),
-            |byte| matches!(byte, b';' | b'/'),
-            secrets,
-        );
+        push_parameters(text, self.path, PATH, secrets);
     }
 
     /// Appends what stands behind the `?`.
@@ -91,62 +85,62 @@ pub(super) fn split_userinfo(authority: &[u8]) -> (&[u8], &[u8]) {
     authority.split_at_checked(end).unwrap_or((&[], authority))
 }
 
-/// A parameter may begin behind `;` too, as HTML 4 recommended; but a secret reaches to the next `&`,
-/// since `;` may be part of it.
-fn push_query(text: &mut Text, query: &[u8], secrets: &SecretNames) {
-    push_parameters(
-        text,
-        query,
-        |byte| matches!(byte, b'&' | b';' | b'?'),
-        |byte| byte == b'&',
-        secrets,
-    );
+/// Where parameters begin, and where a secret one ends.
+#[derive(Clone, Copy)]
+struct Syntax {
+    /// A parameter's name begins behind one of these.
+    begins: [u8; 3],
+    /// A secret ends before one of these.
+    ends: [u8; 2],
 }
 
-/// Appends `name=value` parameters as they are, but for secret values. A parameter begins behind a byte
-/// that `begins` names, a secret ends before one that `ends` names.
-fn push_parameters(
-    text: &mut Text,
-    mut rest: &[u8],
-    begins: impl Fn(u8) -> bool,
-    ends: impl Fn(u8) -> bool,
-    secrets: &SecretNames,
-) {
-    while !rest.is_empty() && !text.is_full() {
-        let stop = rest.iter().position(|&byte| byte == b'=' || begins(byte));
-        let name_len = stop.unwrap_or(rest.len());
-        let name = rest.get(..name_len).unwrap_or_default();
-        let shown = name_len.saturating_add(1).min(rest.len());
-        text.push_bytes(rest.get(..shown).unwrap_or_default());
-        let has_value = rest.get(name_len) == Some(&b'=');
-        rest = rest.get(shown..).unwrap_or_default();
-        if !has_value {
+/// A path's parameters, such as in `/cart;session=7/list`.
+const PATH: Syntax = Syntax { begins: [b';', b'/', b'/'], ends: [b';', b'/'] };
+
+/// A query's. One may begin behind `;` too, as HTML 4 recommended; but a secret reaches to the next `&`,
+/// since `;` may be part of it.
+const QUERY: Syntax = Syntax { begins: [b'&', b';', b'?'], ends: [b'&', b'&'] };
+
+fn push_query(text: &mut Text, query: &[u8], secrets: &SecretNames) {
+    push_parameters(text, query, QUERY, secrets);
+}
+
+/// Appends `name=value` parameters as they are, but for secret values.
+fn push_parameters(text: &mut Text, mut rest: &[u8], syntax: Syntax, secrets: &SecretNames) {
+    let Syntax { begins: [first, second, third], ends: [one_end, other_end] } = syntax;
+    // How much of the rest is known to hold no secret, and where the last name behind that may begin.
+    let mut seen = 0_usize;
+    while let Some(behind) = rest.get(seen..)
+        && let Some(name_end) = memchr::memchr(b'=', behind)
+    {
+        let before = behind.get(..name_end).unwrap_or_default();
+        let name_at = memchr::memrchr3(first, second, third, before);
+        let name = before.get(name_at.map_or(0, |at| at.saturating_add(1))..).unwrap_or_default();
+        seen = seen.saturating_add(name_end).saturating_add(1);
+        if !is_secret(name, secrets) {
             continue;
         }
-        let is_secret = is_secret(name, secrets);
-        let value_end =
-            rest.iter().position(|&byte| if is_secret { ends(byte) } else { begins(byte) });
-        let (value, behind) =
-            rest.split_at_checked(value_end.unwrap_or(rest.len())).unwrap_or((rest, &[]));
-        if is_secret && !value.is_empty() {
+        let (shown, value) = rest.split_at_checked(seen).unwrap_or((rest, &[]));
+        text.push_bytes(shown);
+        let value_len = memchr::memchr2(one_end, other_end, value).unwrap_or(value.len());
+        if value_len > 0 {
             text.push_str(REDACTED);
-        } else {
-            text.push_bytes(value);
         }
-        // The byte that ends the value is shown as it is; another parameter follows.
-        text.push_bytes(behind.get(..1).unwrap_or_default());
-        rest = behind.get(1..).unwrap_or_default();
+        rest = value.get(value_len..).unwrap_or_default();
+        seen = 0;
     }
+    text.push_bytes(rest);
 }
 
 /// Whether a parameter of this name is a secret, also where it is written as `us%65r[password]`.
 fn is_secret(name: &[u8], secrets: &SecretNames) -> bool {
+    if memchr::memchr3(b'%', b'[', b']', name).is_none() {
+        return secrets.contains(name);
+    }
     let mut plain = [0; MAX_NAME];
     let name = decode(name, &mut plain).unwrap_or(name);
     secrets.contains(name)
-        || name
-            .split(|byte| matches!(byte, b'[' | b']'))
-            .any(|part| part.len() < name.len() && secrets.contains(part))
+        || name.split(|byte| matches!(byte, b'[' | b']')).any(|part| secrets.contains(part))
 }
 
 /// A name without percent encoding (RFC 3986 §2.1); `None` when it is longer than any that counts.

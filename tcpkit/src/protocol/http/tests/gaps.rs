@@ -4,7 +4,7 @@ use super::*;
 
 /// Loses every range of `bytes` in turn: those within `must_survive` may not matter, and wherever the
 /// decoder says that it still knows where it is, what follows is decoded as if nothing were missing.
-fn lose_each(direction: Direction, bytes: &str, must_survive: &[std::ops::Range<usize>]) {
+fn lose_each(direction: Direction, bytes: &str, must_survive: &[(usize, usize)]) {
     let bytes = crlf(bytes);
     let marker = match direction {
         Request => "GET /marker HTTP/1.1\r\n\r\n",
@@ -18,7 +18,7 @@ fn lose_each(direction: Direction, bytes: &str, must_survive: &[std::ops::Range<
             let mut driver = new_driver();
             driver.feed(direction, &marked[..from]);
             let survived = driver.lose(direction, (to - from) as u64);
-            if must_survive.iter().any(|range| range.start <= from && to <= range.end) {
+            if must_survive.iter().any(|&(start, end)| start <= from && to <= end) {
                 assert!(survived, "{from}..{to}");
             }
             if survived {
@@ -33,9 +33,9 @@ fn lose_each(direction: Direction, bytes: &str, must_survive: &[std::ops::Range<
 #[test]
 fn a_hole_in_a_body_of_known_length_is_skipped() {
     let head = "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n";
-    lose_each(Request, &format!("{head}0123456789"), &[head.len()..head.len() + 10]);
+    lose_each(Request, &format!("{head}0123456789"), &[(head.len(), head.len() + 10)]);
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
-    lose_each(Response, &format!("{head}0123456789"), &[head.len()..head.len() + 10]);
+    lose_each(Response, &format!("{head}0123456789"), &[(head.len(), head.len() + 10)]);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_hole_in_a_chunk_is_skipped() {
     lose_each(
         Response,
         &format!("{head}5\nhello\n3\nabc\n0\nA: b\n\n"),
-        &[first..first + 7, second..second + 5],
+        &[(first, first + 7), (second, second + 5)],
     );
 }
 
@@ -60,7 +60,7 @@ fn a_hole_in_a_head_is_never_guessed_over() {
         for end in 0..bytes.len() {
             let mut driver = new_driver();
             driver.feed(direction, &bytes.as_bytes()[..end]);
-            assert!(!driver.lose(direction, 1), "{:?}", &bytes[..end]);
+            assert!(!driver.lose(direction, 1), "{end} bytes of {bytes:?}");
         }
     }
 }

@@ -128,17 +128,13 @@ fn what_drives_a_terminal_is_not_printed() {
 #[test]
 fn long_things_are_shown_in_part() {
     let long = "x".repeat(30_000);
-    let head = format!("GET /{long}?{long} HTTP/1.1\r\nHost: {long}\r\nUser-Agent: {long}\r\n\r\n");
+    let less = "x".repeat(15_000);
+    let head = format!("GET /{less}?{less} HTTP/1.1\r\nHost: {less}\r\nUser-Agent: {less}\r\n\r\n");
     // A head is let grow to 64 KiB, and no farther.
     let too_long = format!("GET / HTTP/1.1\r\nA: {long}\r\nB: {long}\r\nC: {long}\r\n\r\n");
     for size in [3_000, 1_000_000] {
-        let driver = decode_cut(
-            &PROTOCOL,
-            Request,
-            head.replace(&long, &long[..15_000]).as_bytes(),
-            &[size],
-            DecodeOptions::default(),
-        );
+        let driver =
+            decode_cut(&PROTOCOL, Request, head.as_bytes(), &[size], DecodeOptions::default());
         assert_eq!(driver.broken, None);
         let [seen] = &driver.seen[..] else { panic!("{:?}", driver.seen) };
         assert!(seen.text.len() <= 128 && seen.text.ends_with("xxx..."));
