@@ -10,6 +10,7 @@ mod cursor;
 #[cfg(test)]
 mod driver;
 pub mod fields;
+pub mod kafka;
 pub mod redis;
 pub mod scratch;
 pub mod secrets;
@@ -23,7 +24,7 @@ pub use scratch::{DecodeOptions, Draft, Scratch};
 pub use secrets::SecretNames;
 
 /// Every protocol that `-p` takes, in the order in which help lists them.
-pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL, &kafka::PROTOCOL];
 
 /// The protocol of this name, if there is one.
 #[must_use]
