@@ -64,6 +64,7 @@ impl FieldWriter {
         if self.wanted && self.bytes.len() < MAX_BYTES {
             self.bytes.extend_from_slice(packed);
         }
+    }
 
     /// Adds the text of at most `max` bytes that `push` puts together, under the name at position
     /// `name`.

@@ -13,6 +13,7 @@ mod driver;
 pub mod fields;
 pub mod generic;
 pub mod http;
+pub mod kafka;
 pub mod memcached;
 pub mod redis;
 pub mod scratch;
@@ -34,6 +35,7 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &redis::PROTOCOL,
     &memcached::PROTOCOL,
     &http::PROTOCOL,
+    &kafka::PROTOCOL,
     &generic::PROTOCOL,
 ];
 
