@@ -405,7 +405,12 @@ fn show_value(draft: &mut Draft, shown: &[u8], extent: &Extent, secret: bool) {
     draft.text.push_str(" ");
     if secret && extent.value <= render::MAX_CREDENTIALS && render::may_be_credentials(shown, whole)
     {
-        render::secret(&mut draft.text);
+        if whole {
+            render::secret(&mut draft.text);
+        } else {
+            // What is not seen of it might make it none.
+            draft.text.push_str("...");
+        }
     } else {
         render::value(&mut draft.text, shown, whole);
     }
