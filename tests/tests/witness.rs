@@ -32,8 +32,9 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 struct Witness {
     protocol: &'static str,
     read: Reader,
-    /// Captures that are read otherwise.
-    others: &'static [(&'static str, Reader)],
+    /// Captures that are read otherwise, and whether what is read then has labels.
+    others: &'static [(&'static str, Reader, bool)],
+    is_labelled: bool,
     /// Whether requests are timed by their first byte, and not by their last.
     by_start: bool,
     /// What tells exchanges apart: the field of this name, or the text on the response.
@@ -51,13 +52,15 @@ const WITNESSES: &[Witness] = &[
         protocol: "redis",
         read: tshark::redis,
         others: &[],
+        is_labelled: true,
         by_start: false,
         label: Label::None,
     },
     Witness {
         protocol: "http",
         read: tshark::http,
-        others: &[],
+        others: &[("slow", tshark::http_in_order, true)],
+        is_labelled: true,
         by_start: false,
         label: Label::Response,
     },
@@ -65,6 +68,7 @@ const WITNESSES: &[Witness] = &[
         protocol: "http2",
         read: tshark::http2,
         others: &[],
+        is_labelled: true,
         by_start: true,
         label: Label::Field("stream"),
     },
@@ -72,6 +76,7 @@ const WITNESSES: &[Witness] = &[
         protocol: "kafka",
         read: tshark::kafka,
         others: &[],
+        is_labelled: true,
         by_start: false,
         label: Label::Field("correlation_id"),
     },
@@ -79,10 +84,11 @@ const WITNESSES: &[Witness] = &[
         protocol: "memcached",
         read: tshark::turns,
         others: &[
-            ("binary", tshark::memcached_binary),
-            ("binary-errors", tshark::memcached_binary),
-            ("sasl", tshark::memcached_binary),
+            ("binary", tshark::memcached_binary, true),
+            ("binary-errors", tshark::memcached_binary, true),
+            ("sasl", tshark::memcached_binary, true),
         ],
+        is_labelled: false,
         by_start: false,
         label: Label::Field("opaque"),
     },
@@ -95,10 +101,48 @@ const WITHOUT: &[(&str, &str)] = &[
 ];
 
 /// Exchanges that only one of both sees: the agent, tshark, and why.
-const DEVIATIONS: &[(&str, usize, usize, &str)] = &[];
+const DEVIATIONS: &[(&str, usize, usize, &str)] = &[
+    (
+        "redis/commands",
+        6,
+        6,
+        "tshark 4.0 does not know RESP3: a map is a line to it, its values replies",
+    ),
+    ("redis/pubsub", 1, 0, "the same: it does not see the reply between pushes"),
+    ("http/keepalive", 1, 0, "tshark does not see the request behind empty lines"),
+    ("http/pipeline", 11, 0, "tshark names the request for the first response to a packet only"),
+    (
+        "http/slow",
+        2,
+        2,
+        "a body that ends with the connection: by tshark's word with the FIN, by ours with its last byte",
+    ),
+    (
+        "http/uploads",
+        3,
+        0,
+        "tshark names no request for a response that comes before all of it, and \
+      misses a chunked one",
+    ),
+    ("memcached/binary", 0, 5, "answers to quiet commands, which the agent takes for one-way"),
+    (
+        "memcached/errors",
+        1,
+        1,
+        "the rest of a refused value is a command, with an answer in the same turn; behind one of \
+         which nobody knows where it ends the next is not certain",
+    ),
+];
 
 /// Captures that tshark cannot say anything of, and why.
-const NOT_COMPARED: &[(&str, &str)] = &[];
+const NOT_COMPARED: &[(&str, &str)] = &[
+    (
+        "memcached/meta",
+        "requests do not wait, so turns say nothing, and tshark knows no meta commands",
+    ),
+    ("memcached/pipelined", "requests do not wait, so turns say nothing"),
+    ("memcached/udp", "the turns are those of connections"),
+];
 
 #[test]
 fn every_protocol_has_a_witness_or_a_reason() {
@@ -143,8 +187,8 @@ fn compare(witness: &Witness, capture: &Path) -> Option<String> {
     }
     let other = witness.others.iter().find(|it| it.0 == stem);
     let (read, is_labelled) = match other {
-        Some((_, read)) => (*read, true),
-        None => (witness.read, witness.others.is_empty()),
+        Some((_, read, is_labelled)) => (*read, *is_labelled),
+        None => (witness.read, witness.is_labelled),
     };
     let mut tsharks = read(capture);
     let mut agents = agents(witness, is_labelled, capture);

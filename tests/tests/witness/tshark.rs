@@ -1,7 +1,7 @@
 //! What tshark makes of a capture: which request was answered when.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     path::Path,
     process::{Command, Stdio},
 };
@@ -24,6 +24,9 @@ pub(crate) type Reader = fn(&Path) -> Vec<Exchange>;
 /// What every packet is asked for.
 const EVERY: [&str; 6] =
     ["frame.number", "frame.time_epoch", "ip.src", "tcp.srcport", "ip.dst", "tcp.dstport"];
+
+/// Ports that tshark does not know to be of their protocol.
+const DECODED_AS: [&str; 2] = ["tcp.port==11212,memcache", "tcp.port==11213,memcache"];
 
 /// A packet and the fields that were asked for, each as often as it is there.
 struct Packet {
@@ -63,6 +66,9 @@ fn tshark(capture: &Path, arguments: &[&str]) -> String {
 
 fn packets(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Packet> {
     let mut arguments = vec!["-Y", filter, "-T", "fields"];
+    for port in DECODED_AS {
+        arguments.extend(["-d", port]);
+    }
     for field in EVERY.iter().chain(fields) {
         arguments.extend(["-e", field]);
     }
@@ -115,6 +121,27 @@ fn by_request_frame(packets: &[Packet], request_frame: usize, label: usize) -> V
 pub(crate) fn http(capture: &Path) -> Vec<Exchange> {
     let packets = packets(capture, "http", &["http.request_in", "http.response.code"]);
     by_request_frame(&packets, 0, 1)
+}
+
+/// Where informational responses come first, which tshark takes for the answers: in their order, final
+/// responses belong to the requests.
+pub(crate) fn http_in_order(capture: &Path) -> Vec<Exchange> {
+    let fields = ["http.request.method", "http.response.code"];
+    let mut waiting: HashMap<End, VecDeque<u64>> = HashMap::new();
+    let mut exchanges = Vec::new();
+    for packet in packets(capture, "http", &fields) {
+        let waiting = waiting.entry(packet.client().clone()).or_default();
+        waiting.extend(packet.fields[0].iter().map(|_| packet.time_ns));
+        for code in packet.fields[1].iter().filter(|code| !code.starts_with('1')) {
+            exchanges.extend(waiting.pop_front().map(|asked_ns| Exchange {
+                client: shown(packet.client()),
+                asked_ns,
+                answered_ns: packet.time_ns,
+                label: code.clone(),
+            }));
+        }
+    }
+    exchanges
 }
 
 pub(crate) fn kafka(capture: &Path) -> Vec<Exchange> {
@@ -212,9 +239,12 @@ pub(crate) fn turns(capture: &Path) -> Vec<Exchange> {
 /// the protocol, which only the whole tree tells.
 pub(crate) fn redis(capture: &Path) -> Vec<Exchange> {
     const MESSAGE: &str = "    <field name=\"resp.";
-    const NO_MESSAGES: [&str; 2] = ["fragment", "reassembled_in_next_frame"];
+    /// A line of no type: a command without one, or a type that tshark does not know.
+    const LINE: &str = "fragment";
+    /// The last message goes on in another packet, where it is there once more, whole.
+    const GOES_ON: &str = "resp.reassembled_in_next_frame";
     let text = tshark(capture, &["-d", "tcp.port==6379,resp", "-Y", "resp", "-T", "pdml"]);
-    let mut waiting: HashMap<End, Vec<u64>> = HashMap::new();
+    let mut waiting: HashMap<End, VecDeque<u64>> = HashMap::new();
     let mut exchanges = Vec::new();
     for packet in text.split("<packet>").skip(1) {
         let show = |field: &str| {
@@ -228,24 +258,25 @@ pub(crate) fn redis(capture: &Path) -> Vec<Exchange> {
         let [source, destination] =
             [source, destination].map(|(host, port)| (host, port.parse::<u16>().unwrap()));
         let time_ns = epoch_ns(&show("frame.time_epoch"));
-        let is_message = |line: &&str| {
-            let name = line.strip_prefix(MESSAGE).and_then(|rest| rest.split('"').next());
-            name.is_some_and(|name| !NO_MESSAGES.contains(&name))
+        let by_client = source.1 > destination.1;
+        let name = |line: &'_ str| -> Option<String> {
+            let name = line.strip_prefix(MESSAGE)?.split('"').next()?;
+            Some(name.to_owned())
         };
-        for _ in packet.lines().filter(is_message) {
-            if source.1 > destination.1 {
-                waiting.entry(source.clone()).or_default().push(time_ns);
+        let messages = packet.lines().filter_map(name).filter(|name| by_client || name != LINE);
+        let whole = messages.count() - usize::from(packet.contains(GOES_ON));
+        for _ in 0..whole {
+            if by_client {
+                waiting.entry(source.clone()).or_default().push_back(time_ns);
                 continue;
             }
             let waiting = waiting.entry(destination.clone()).or_default();
-            if !waiting.is_empty() {
-                exchanges.push(Exchange {
-                    client: shown(&destination),
-                    asked_ns: waiting.remove(0),
-                    answered_ns: time_ns,
-                    label: String::new(),
-                });
-            }
+            exchanges.extend(waiting.pop_front().map(|asked_ns| Exchange {
+                client: shown(&destination),
+                asked_ns,
+                answered_ns: time_ns,
+                label: String::new(),
+            }));
         }
     }
     exchanges
