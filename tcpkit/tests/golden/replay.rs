@@ -7,7 +7,7 @@ use tcpkit::{
     config::Limits,
     engine::{Engine, UsualPorts},
     ledger::Ledger,
-    protocol::{DecodeOptions, Protocol, Status, fields::FieldValue},
+    protocol::{DecodeOptions, Protocol, Status, fields::FieldValue, secrets::REDACTED},
     sink,
     transaction::{Quality, Transaction},
 };
@@ -84,9 +84,11 @@ impl Seen {
     }
 }
 
-/// Whether `text` is `whole`, up to where it says that something is missing.
+/// Whether `text` is `whole`, up to where it says that something is missing, or hidden because it is not
+/// known to be harmless.
 fn is_cut(text: &str, whole: &str) -> bool {
-    text == whole || text.split("...").next().is_some_and(|known| whole.starts_with(known))
+    let known = text.split("...").next().and_then(|text| text.split(REDACTED).next());
+    text == whole || known.is_some_and(|known| whole.starts_with(known))
 }
 
 /// What the engine made of frames.

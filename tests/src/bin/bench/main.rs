@@ -11,6 +11,9 @@
     reason = "a measurement that fails panics, and its row says so"
 )]
 
+#[allow(dead_code, reason = "the golden tests need more of it")]
+#[path = "../../../../tcpkit/tests/golden/capture.rs"]
+mod captures;
 mod connection;
 mod finished;
 mod flood;
@@ -24,6 +27,7 @@ mod offline;
 mod options;
 mod process;
 mod programs;
+mod protocols;
 mod random;
 mod recording;
 mod report;
@@ -54,13 +58,14 @@ use crate::{
 /// Measures one row.
 type Measure = fn(&Options, &mut Report);
 
-const ROWS: [(&str, Measure); 6] = [
+const ROWS: [(&str, Measure); 7] = [
     ("traffic", traffic::measure),
     ("kernel", kernel::measure),
     ("offline", offline::measure),
     ("loss", loss::measure),
     ("memory", memory::measure),
     ("growth", growth::measure),
+    ("protocols", protocols::measure),
 ];
 
 fn main() -> ExitCode {

@@ -16,7 +16,7 @@ use tcpkit_tests::{agent::Agent, netns::Netns};
 pub(crate) const USAGE: &str = "\
 Usage: bench [ROWS…] --into FOLDER --agent [NAME=]PATH [--quick]
        bench instructions --into FOLDER --agent PATH --expected FILE --rustc VERSION [--bless]
-Rows: traffic, kernel, offline, loss, memory, growth; all of them if none is named.";
+Rows: traffic, kernel, offline, loss, memory, growth, protocols; all of them if none is named.";
 
 /// An agent that takes part.
 #[derive(Clone, Debug)]
