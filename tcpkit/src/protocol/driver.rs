@@ -15,6 +15,7 @@ pub(super) struct Seen {
     pub(super) correlation: Correlation,
     pub(super) part: Part,
     pub(super) status: Status,
+    pub(super) passed_over: u32,
     pub(super) completes_first: bool,
     pub(super) deadline_ns: Option<u64>,
     pub(super) operation: String,
@@ -169,6 +170,7 @@ impl Seen {
             completes_first: message.completes_first,
             deadline_ns: message.deadline_ns,
             status: message.status,
+            passed_over: message.passed_over,
             operation: message.operation.to_owned(),
             text: message.text.to_owned(),
             fields: show(protocol, message.fields),
@@ -203,7 +205,13 @@ impl Seen {
         let text = if self.text.is_empty() { String::new() } else { format!(" | {}", self.text) };
         match self.direction {
             Direction::Request => format!("> {} | {way}{part}{text}", self.operation),
-            Direction::Response => format!("< {} | {way}{part}{text}", self.status),
+            Direction::Response => {
+                let passed = match self.passed_over {
+                    0 => String::new(),
+                    count => format!(" passes {count}"),
+                };
+                format!("< {} | {way}{part}{passed}{text}", self.status)
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod driver;
 pub mod fields;
 pub mod generic;
 pub mod http;
+pub mod memcached;
 pub mod redis;
 pub mod scratch;
 pub mod secrets;
@@ -31,6 +32,7 @@ pub use selection::Selection;
 #[rustfmt::skip]
 pub static PROTOCOLS: &[&Protocol] = &[
     &redis::PROTOCOL,
+    &memcached::PROTOCOL,
     &http::PROTOCOL,
     &generic::PROTOCOL,
 ];
@@ -262,7 +264,8 @@ pub enum Part {
     First,
     /// Neither its beginning nor its end.
     Middle,
-    /// Its end. It carries a response's status, text and fields.
+    /// Its end. It carries a response's status, text and fields. Of a response whose first part was
+    /// not handed over, the times are taken to be unknown.
     Last,
     /// In place of what is missing, the client gives the request up. It carries what a response would.
     Cancel,
@@ -288,6 +291,9 @@ pub struct Message<'s> {
     pub text: &'s str,
     /// Named details; empty unless [`DecodeOptions::fields`] is set.
     pub fields: &'s [u8],
+    /// Of a response that answers in order: how many requests in front of its own wait no longer, since
+    /// the server had nothing to say to them.
+    pub passed_over: u32,
 }
 
 impl Message<'_> {
@@ -303,6 +309,7 @@ impl Message<'_> {
             operation: "",
             text: "",
             fields: &[],
+            passed_over: 0,
         }
     }
 }

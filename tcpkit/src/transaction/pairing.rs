@@ -115,6 +115,9 @@ impl Pairing<'_, '_> {
             self.counts.responses_one_way += 1;
             return Ok(());
         }
+        if message.passed_over > 0 {
+            self.pass_over(message.passed_over);
+        }
         let Some(open) = self.open.as_mut().and_then(|queue| queue.answer(message.correlation))
         else {
             return self.orphan();
@@ -129,6 +132,11 @@ impl Pairing<'_, '_> {
                 self.counts.paired += 1;
                 self.report(&open, &answer, message);
             }
+            // Its beginning was not read.
+            None if message.part == Part::Last => {
+                self.counts.paired += 1;
+                self.counts.untimed += 1;
+            }
             // Nobody answers what has not arrived: this response belongs to an earlier request.
             None if open.is_too_early(span) => {
                 self.counts.requests_lost += 1;
@@ -142,6 +150,15 @@ impl Pairing<'_, '_> {
         }
         self.settle();
         Ok(())
+    }
+
+    /// The server had nothing to say to the oldest requests, and answers a later one.
+    #[cold]
+    fn pass_over(&mut self, count: u32) {
+        for _ in 0..count {
+            let passed = self.open.as_mut().and_then(|queue| queue.answer(Correlation::Ordered));
+            self.counts.requests_one_way += u64::from(passed.is_some());
+        }
     }
 
     /// A response without a request. Where messages carry numbers, that its request was not seen is all

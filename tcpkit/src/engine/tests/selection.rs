@@ -115,3 +115,56 @@ fn first_bytes_of_both_sides_say_what_is_spoken() {
     let other = on_any_port(2).ask("GET a\r\n").answer("VALUE a 0 1\r\n1\r\nEND\r\n").close();
     check("redis,generic", &other.frames(), &["generic GET a\\r\\n"]);
 }
+
+#[test]
+fn a_request_of_two_protocols_is_told_by_its_answer() {
+    let talk = || Connection::on_ports(1, 9_999).handshake();
+    let request = "GET / HTTP/1.1\r\n\r\n";
+    let web = talk().ask(request).answer("HTTP/1.1 204 No Content\r\n\r\n").frames();
+    check("redis,http", &web, &["http GET /"]);
+    check("http,redis", &web, &["http GET /"]);
+    let redis = talk().ask(request).answer("-ERR wrong number of arguments\r\n").frames();
+    check("redis,http", &redis, &["redis GET / HTTP/1.1"]);
+    check("auto", &redis, &["redis GET / HTTP/1.1"]);
+    // Neither: the greeting of a mail server.
+    let ledger = check("redis,http", &unknown().frames(), &[]);
+    assert_eq!((ledger.flows.foreign, ledger.messages.requests), (1, 0));
+    assert_eq!(ledger.messages.read_bytes, 0);
+}
+
+#[test]
+fn what_turns_out_to_be_something_else_is_read_anew() {
+    // An HTTP server's answer to the first request, and Redis ever after.
+    let mut talk = Connection::on_ports(1, 9_999)
+        .handshake()
+        .ask("GET / HTTP/1.1\r\n\r\n")
+        .answer("HTTP/1.1 200 OK\r\nno colon\r\n\r\n")
+        .wait(MS);
+    for key in 0..40 {
+        talk = talk.ask(get(&key.to_string())).answer("$-1\r\n").wait(MS);
+    }
+    let selection = Selection::parse(["redis", "http"]).expect("two");
+    let outcome = run_reading(&talk.frames(), &selection);
+    assert!(outcome.seen.len() >= 30, "{}", outcome.ledger);
+    assert!(outcome.seen.iter().all(|seen| seen.protocol == "redis"), "{:?}", outcome.seen);
+    assert_eq!(outcome.ledger.flows.protocols_corrected, 1);
+}
+
+#[test]
+fn an_open_connection_is_found_out_later() {
+    let begun = Connection::on_ports(50_000, 9_999)
+        .handshake()
+        .ask(set("a", &"x".repeat(100)))
+        .answer("+OK\r\n")
+        .attach_here();
+    // The first that is seen is the midst of a value.
+    let mut talk = begun.ask("xxxxxxx").ask("xxx\r\n").answer("+OK\r\n");
+    for key in 0..40 {
+        talk = talk.wait(MS).ask(get(&key.to_string())).answer("$-1\r\n");
+    }
+    let selection = Selection::parse(["redis", "http"]).expect("two");
+    let outcome = run_reading(&talk.frames(), &selection);
+    assert!(outcome.seen.len() >= 30, "{}", outcome.ledger);
+    let right = |seen: &&Seen| seen.protocol == "redis" && seen.parts == [0, 10 * US, 0];
+    assert_eq!(outcome.seen.iter().find(|seen| !right(seen)), None);
+}

@@ -103,25 +103,11 @@ fn inline(bytes: &[u8]) -> Probe {
     };
     let end = line.iter().position(u8::is_ascii_whitespace);
     let word = line.get(..end.unwrap_or(line.len())).unwrap_or(line);
-    let Some(end) = end else {
+    if end.is_none() {
         return if commands::is_prefix(word) { Probe::Unsure } else { Probe::No };
-    };
+    }
     if commands::lookup(word).name.is_empty() {
         return Probe::No;
-    }
-    // `GET /path` could be a Redis command, and is nearly always HTTP's, whose line says so.
-    let arguments = line.get(end..).unwrap_or_default();
-    if word == b"GET" && arguments.starts_with(b" /") {
-        let Some(end) = memchr::memchr(b'\n', arguments) else {
-            return if bytes.len() < MAX_LINE { Probe::Unsure } else { Probe::No };
-        };
-        let request_line = arguments.get(..end).unwrap_or_default().trim_ascii_end();
-        let version = request_line.iter().rposition(|&byte| byte == b' ');
-        let version = version.and_then(|at| request_line.get(at..)).unwrap_or_default();
-        return if version.starts_with(b" HTTP/") { Probe::No } else { Probe::Request };
-    }
-    if word == b"GET" && arguments == b" " {
-        return Probe::Unsure;
     }
     Probe::Request
 }
