@@ -98,6 +98,12 @@ impl Connection<'_> {
         (0..count).step_by(step)
     }
 
+    /// Whether its first packet was captured. Where one joins in, and what is read then, depends on
+    /// where packets begin and on which of them is taken for the first.
+    fn begins(&self) -> bool {
+        self.frames.first().is_some_and(|first| flags(first).contains(TcpFlags::SYN))
+    }
+
     /// Replays what became of the frames: nothing may be printed that is not among the whole's.
     fn printed_is_true<'f>(
         &self,
@@ -125,6 +131,20 @@ impl Connection<'_> {
         let near = all.clone().find(|one| same_start(one) && one.request == wrong.request);
         let near = near.or_else(|| all.clone().find(same_start));
         near.map_or("none starts then".to_owned(), |one| format!("instead of: {one:?}"))
+    }
+
+    /// Nothing changes, or where the beginning was not captured (datagrams have none), nothing is made up.
+    fn changes_if_joined<'f>(
+        &self,
+        frames: impl IntoIterator<Item = Frame<'f>>,
+        failures: &mut Failures,
+        what: impl FnOnce() -> String,
+    ) {
+        if self.begins() {
+            self.nothing_changes(frames, failures, what);
+        } else {
+            self.printed_is_true(frames, failures, what);
+        }
     }
 
     /// The same, and all of the whole has to be there.
@@ -251,7 +271,7 @@ fn segments_do_not_matter() {
                 (piece..segments::payload_len(frame)).step_by(piece).collect()
             });
             let packets = packets.iter().map(Packet::frame);
-            connection.nothing_changes(packets, failures, || format!("in pieces of {piece}"));
+            connection.changes_if_joined(packets, failures, || format!("in pieces of {piece}"));
         }
         // All packets at their first position, all at their second, and so on.
         let positions: BTreeMap<usize, Vec<usize>> = frames
@@ -266,7 +286,7 @@ fn segments_do_not_matter() {
                 positions.get(number).copied().into_iter().collect()
             });
             let packets = packets.iter().map(Packet::frame);
-            connection.nothing_changes(packets, failures, || {
+            connection.changes_if_joined(packets, failures, || {
                 format!("all packets split at position {number}")
             });
         }
@@ -281,7 +301,7 @@ fn segments_do_not_matter() {
 fn order_does_not_matter() {
     for_each_connection(|connection, failures| {
         let frames = &connection.frames;
-        let begins = frames.first().is_some_and(|first| flags(first).contains(TcpFlags::SYN));
+        let begins = connection.begins();
         for first in connection.sample(frames.len().saturating_sub(1), frames.len()) {
             let mut swapped = frames.clone();
             swapped.swap(first, first + 1);
@@ -303,19 +323,15 @@ fn order_does_not_matter() {
 fn copies_change_nothing() {
     for_each_connection(|connection, failures| {
         let frames = &connection.frames;
-        let numbered = frames.first().is_some_and(|it| matches!(decode(it), Decoded::Tcp(_)));
         for number in connection.sample(frames.len(), 2 * frames.len()) {
             for later in [0, 1, 2] {
                 let place = (number + later).min(frames.len() - 1);
                 let copy = Frame { time_ns: frames[place].time_ns, ..frames[number] };
                 let mut frames = frames.clone();
                 frames.insert(place + 1, copy);
-                let what = || format!("packet {} once more after packet {}", number + 1, place + 1);
-                if numbered {
-                    connection.nothing_changes(frames, failures, what);
-                } else {
-                    connection.printed_is_true(frames, failures, what);
-                }
+                connection.changes_if_joined(frames, failures, || {
+                    format!("packet {} once more after packet {}", number + 1, place + 1)
+                });
             }
         }
     });
@@ -383,7 +399,7 @@ fn short_messages_survive_the_snaplen() {
         tried += 1;
         let all = replay(capture.protocol, frames.iter().copied()).seen.len();
         let left = remaining(&capture, SHORT);
-        assert!(left * 10 >= all * 9, "{}: {left} of {all} remain", capture.name());
+        assert!(all - left <= (all / 10).max(1), "{}: {left} of {all} remain", capture.name());
     }
     assert!(tried > 0, "all captures have long packets");
 }

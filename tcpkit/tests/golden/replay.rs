@@ -72,7 +72,7 @@ impl Seen {
     /// early, and what stood there may be missing; but nothing may be otherwise.
     fn is_part_of(&self, whole: &Self) -> bool {
         let is_cut = match self.quality {
-            Quality::Exact | Quality::Midstream => |text: &str, whole: &str| text == whole,
+            Quality::Exact | Quality::Midstream => has_unknowns,
             Quality::Gap | Quality::Truncated => is_cut,
         };
         self.measured == whole.measured
@@ -84,11 +84,45 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// Whether this is the answer to a request that by `whole` the client gave up before.
+    fn was_given_up(&self, whole: &Self) -> bool {
+        let (one, other) = (&self.measured, &whole.measured);
+        let asked = |it: &Measured| (it.start_ns, it.parts[0], it.bytes[0]);
+        other.cancelled
+            && !one.cancelled
+            && (&one.client, &one.server) == (&other.client, &other.server)
+            && asked(one) == asked(other)
+            && is_cut(&self.request, &whole.request)
+    }
+}
+
 /// Whether `text` is `whole`, up to where it says that something is missing, or hidden because it is not
 /// known to be harmless.
 fn is_cut(text: &str, whole: &str) -> bool {
     let known = text.split("...").next().and_then(|text| text.split(REDACTED).next());
-    text == whole || known.is_some_and(|known| whole.starts_with(known))
+    // What stood between it and the next piece may be missing with that.
+    let known = known.map(|known| known.trim_end_matches([' ', ',']));
+    has_unknowns(text, whole) || known.is_some_and(|known| whole.starts_with(known))
+}
+
+/// Whether `text` is `whole`, with a `?` in the place of what was said before anybody listened.
+fn has_unknowns(text: &str, whole: &str) -> bool {
+    let mut pieces = text.split('?');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = whole.strip_prefix(first) else { return false };
+    let mut pieces = pieces.peekable();
+    if pieces.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return rest.ends_with(piece);
+        }
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    true
 }
 
 /// What the engine made of frames.
@@ -176,6 +210,13 @@ impl Whole {
                 place.is_none()
             });
         }
+        // The packet in which a client gives up may be lost; then what the server said all the same counts.
+        strangers.retain(|one| {
+            !self.seen.iter().zip(&mut taken).any(|(whole, taken)| {
+                let is_free = !std::mem::replace(taken, *taken || one.was_given_up(whole));
+                is_free && one.was_given_up(whole)
+            })
+        });
         strangers
     }
 }
