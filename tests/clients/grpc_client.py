@@ -4,7 +4,7 @@ Each line of the standard input is a call, or a list of calls that are made at t
 object: `kind` (unary_unary and so on), `method`, `requests` (texts), and perhaps `timeout` (seconds),
 `cancel_after` (so many responses, then the call is cancelled), `pause` (seconds before each further
 request). For each line there is one, an object or a list of objects: `code`, `message`, `responses` (how
-many), `us` (how long it took).
+many), `last` (the last of them), `us` (how long it took).
 """
 import json
 import sys
@@ -24,23 +24,23 @@ def messages(requests, pause):
 def make(channel, call):
     kind, path = call["kind"], "/record.Methods/" + call["method"]
     requests = [text.encode() for text in call["requests"]]
-    start, code, message, count = time.monotonic(), grpc.StatusCode.OK, "", 0
+    start, code, message, count, last = time.monotonic(), grpc.StatusCode.OK, "", 0, b""
     stub = getattr(channel, kind)(path)
     argument = messages(requests, call.get("pause", 0)) if kind.startswith("stream") else requests[0]
     try:
         if kind.endswith("unary"):
-            stub(argument, timeout=call.get("timeout"))
+            last = stub(argument, timeout=call.get("timeout"))
             count = 1
         else:
             answers = stub(argument, timeout=call.get("timeout"))
-            for _ in answers:
+            for last in answers:
                 count += 1
                 if count == call.get("cancel_after"):
                     answers.cancel()
     except grpc.RpcError as error:
         code, message = error.code(), error.details()
     us = (time.monotonic() - start) * 1e6
-    return {"code": code.name, "message": message, "responses": count, "us": us}
+    return {"code": code.name, "message": message, "responses": count, "last": last.decode(), "us": us}
 
 
 def together(channel, calls):

@@ -84,14 +84,18 @@ impl Ledger {
             ("packets seen", "matched the filter", "packets matched"),
             ("packets matched", "captured", "packets captured"),
             ("packets captured", "received", "packets received"),
-            ("requests", "answered", "transactions"),
-            ("responses", "matched", "transactions"),
         ];
         for (what, part, next) in all {
             // Not every run has every stage.
             if self.totals.contains_key(what) && self.totals.contains_key(next) {
                 assert_eq!(self.part(what, part), self.total(next), "{part}:\n{}", self.text);
             }
+        }
+        if let Some(transactions) = self.totals.get("transactions") {
+            let answered = self.part("requests", "answered");
+            assert_eq!(answered, self.part("responses", "matched"), "{}", self.text);
+            let all = answered + self.part("requests", "cancelled");
+            assert_eq!(*transactions, all, "{}", self.text);
         }
         if let Some(connections) = self.totals.get("connections") {
             assert_eq!(*connections, self.total("connections ended"), "{}", self.text);

@@ -5,6 +5,7 @@ pub mod classifier;
 pub mod expressions;
 pub mod folder;
 pub mod frames;
+pub mod h2;
 pub mod ledger;
 pub mod line;
 pub mod loaded;

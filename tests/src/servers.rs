@@ -10,6 +10,7 @@
 use std::{fs, path::Path, process::Command};
 
 use crate::{
+    line::Line,
     netns::{Netns, eventually},
     process::{Server, python},
 };
@@ -162,5 +163,41 @@ impl Logged {
             // Seconds with three decimals.
             request_ms: seconds.replace('.', "").parse().unwrap(),
         }
+    }
+}
+
+/// Each logged request is a line, each line was logged, and no time is shorter than nginx's own.
+/// `request_bytes` gives what nginx counts of a line's request.
+#[track_caller]
+pub fn check_logged(lines: &[Line], logged: &[Logged], request_bytes: impl Fn(&Line) -> u64) {
+    let mut shown: Vec<_> = lines
+        .iter()
+        .map(|it| {
+            (it.client.port(), &*it.request, &*it.response, request_bytes(it), it.response_bytes)
+        })
+        .collect();
+    let mut expect: Vec<_> = logged
+        .iter()
+        .map(|it| (it.client_port, &*it.request, &*it.status, it.request_bytes, it.response_bytes))
+        .collect();
+    shown.sort_unstable();
+    expect.sort_unstable();
+    assert_eq!(shown, expect);
+    // Which of several that are alike is which is not known; but if none is shorter than its own, then the
+    // shortest is not shorter than the shortest, and so on.
+    let mut lines: Vec<_> = lines.iter().collect();
+    let mut logged: Vec<_> = logged.iter().collect();
+    lines.sort_by(|a, b| {
+        let key = |it: &Line| (it.client.port(), it.request.clone());
+        key(a).cmp(&key(b)).then(a.latency_us.total_cmp(&b.latency_us))
+    });
+    logged.sort_by_key(|it| (it.client_port, &it.request, it.request_ms));
+    for (line, it) in lines.iter().zip(logged) {
+        // Both ends of nginx's time are cut to ms, and lie between the request's arrival and the
+        // response's departure.
+        let latency_us = line.latency_us;
+        assert!(latency_us + 1000.0 >= it.request_ms as f64 * 1000.0, "{line:?} {it:?}");
+        let is_error = line.response.starts_with(['4', '5']);
+        assert_eq!(line.status, if is_error { "error" } else { "ok" }, "{line:?}");
     }
 }

@@ -183,7 +183,7 @@ impl Ledger {
         line(
             f,
             "transactions",
-            m.paired,
+            m.paired + m.requests_cancelled,
             &[
                 (m.reported, "measured"),
                 (m.untimed, "not measurable"),
