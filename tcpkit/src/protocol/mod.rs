@@ -10,10 +10,12 @@ mod cursor;
 #[cfg(test)]
 mod driver;
 pub mod fields;
+pub mod http2;
 pub mod redis;
 pub mod scratch;
 pub mod secrets;
 pub mod text;
+pub mod url;
 pub mod words;
 
 use std::fmt;
@@ -23,7 +25,7 @@ pub use scratch::{DecodeOptions, Draft, Scratch};
 pub use secrets::SecretNames;
 
 /// Every protocol that `-p` takes, in the order in which help lists them.
-pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[&redis::PROTOCOL, &http2::PROTOCOL, &http2::grpc::PROTOCOL];
 
 /// The protocol of this name, if there is one.
 #[must_use]
