@@ -46,7 +46,7 @@ pub static PROTOCOL: Protocol = Protocol {
 /// - `stream`: the stream's number;
 /// - `method`, `scheme`, `host`, `path` (without the query) and `query` (secrets redacted), each of at most
 ///   256 bytes;
-/// - `content_type`, `user_agent`;
+/// - `request_content_type`, `user_agent`;
 /// - `authorization`: the scheme, and no more;
 /// - `grpc_service`, `grpc_method`, `grpc_encoding`: of gRPC calls;
 ///
@@ -69,10 +69,11 @@ pub static FIELD_NAMES: &[&str] = &[
     "host",
     "path",
     "query",
-    "content_type",
+    "request_content_type",
     "user_agent",
     "authorization",
     "status",
+    "content_type",
     "request_body",
     "response_body",
     "reset",

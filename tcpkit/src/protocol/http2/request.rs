@@ -203,7 +203,7 @@ fn request_fields(
     let plain = [
         (field::METHOD, Name::Method),
         (field::SCHEME, Name::Scheme),
-        (field::CONTENT_TYPE, Name::ContentType),
+        (field::REQUEST_CONTENT_TYPE, Name::ContentType),
         (field::USER_AGENT, Name::UserAgent),
     ];
     for (name, header) in plain {

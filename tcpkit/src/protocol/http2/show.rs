@@ -14,22 +14,23 @@ pub(super) mod field {
     pub(in crate::protocol::http2) const HOST: u8 = 3;
     pub(in crate::protocol::http2) const PATH: u8 = 4;
     pub(in crate::protocol::http2) const QUERY: u8 = 5;
-    pub(in crate::protocol::http2) const CONTENT_TYPE: u8 = 6;
+    pub(in crate::protocol::http2) const REQUEST_CONTENT_TYPE: u8 = 6;
     pub(in crate::protocol::http2) const USER_AGENT: u8 = 7;
     pub(in crate::protocol::http2) const AUTHORIZATION: u8 = 8;
     pub(in crate::protocol::http2) const STATUS: u8 = 9;
-    pub(in crate::protocol::http2) const REQUEST_BODY: u8 = 10;
-    pub(in crate::protocol::http2) const RESPONSE_BODY: u8 = 11;
-    pub(in crate::protocol::http2) const RESET: u8 = 12;
-    pub(in crate::protocol::http2) const SERVICE: u8 = 13;
-    pub(in crate::protocol::http2) const CALL: u8 = 14;
-    pub(in crate::protocol::http2) const ENCODING: u8 = 15;
-    pub(in crate::protocol::http2) const REQUEST_MESSAGES: u8 = 16;
-    pub(in crate::protocol::http2) const RESPONSE_MESSAGES: u8 = 17;
-    pub(in crate::protocol::http2) const GRPC_STATUS: u8 = 18;
-    pub(in crate::protocol::http2) const GRPC_STATUS_NAME: u8 = 19;
-    pub(in crate::protocol::http2) const GRPC_MESSAGE: u8 = 20;
-    pub(in crate::protocol::http2) const TRAILERS_ONLY: u8 = 21;
+    pub(in crate::protocol::http2) const CONTENT_TYPE: u8 = 10;
+    pub(in crate::protocol::http2) const REQUEST_BODY: u8 = 11;
+    pub(in crate::protocol::http2) const RESPONSE_BODY: u8 = 12;
+    pub(in crate::protocol::http2) const RESET: u8 = 13;
+    pub(in crate::protocol::http2) const SERVICE: u8 = 14;
+    pub(in crate::protocol::http2) const CALL: u8 = 15;
+    pub(in crate::protocol::http2) const ENCODING: u8 = 16;
+    pub(in crate::protocol::http2) const REQUEST_MESSAGES: u8 = 17;
+    pub(in crate::protocol::http2) const RESPONSE_MESSAGES: u8 = 18;
+    pub(in crate::protocol::http2) const GRPC_STATUS: u8 = 19;
+    pub(in crate::protocol::http2) const GRPC_STATUS_NAME: u8 = 20;
+    pub(in crate::protocol::http2) const GRPC_MESSAGE: u8 = 21;
+    pub(in crate::protocol::http2) const TRAILERS_ONLY: u8 = 22;
 }
 
 /// Adds bytes of the wire as text.

@@ -255,8 +255,7 @@ fn joined(mut frames: &[u8]) -> Option<Vec<u8>> {
     let mut joined = Vec::new();
     while !frames.is_empty() {
         let header = FrameHeader::parse(frames)?;
-        let (frame, rest) =
-            frames.split_at_checked(header.total()).unwrap_or((frames, &frames[..0]));
+        let (frame, rest) = frames.split_at_checked(header.total()).unwrap_or((frames, &[]));
         let payload = frame.get(HEADER_LEN..).unwrap_or_default();
         joined.extend_from_slice(fragment(&header, payload)?);
         frames = rest;

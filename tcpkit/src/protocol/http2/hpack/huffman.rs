@@ -74,7 +74,6 @@ static CODE: Code = build();
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    clippy::cast_lossless,
     reason = "it is computed by the compiler, which refuses what overflows"
 )]
 const fn build() -> Code {

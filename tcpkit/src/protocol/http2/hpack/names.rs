@@ -153,8 +153,15 @@ pub(super) fn static_field(index: usize) -> Option<&'static Field> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A static field as it is written.
+    #[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+    pub(in crate::protocol::http2::hpack) fn text(index: usize) -> (&'static str, &'static str) {
+        let (name, value) = TEXTS[index - 1];
+        (std::str::from_utf8(name).unwrap(), std::str::from_utf8(value).unwrap())
+    }
 
     #[test]
     fn names_are_found_in_the_static_table_and_written_out() {
