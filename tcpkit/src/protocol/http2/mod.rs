@@ -18,6 +18,7 @@ mod streams;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests;
+mod upgrade;
 
 use self::{
     frame::{FrameHeader, HEADER_LEN, MAX_PAYLOAD, PREFACE, flag, kind},
@@ -156,7 +157,12 @@ impl Http2Decoder {
     }
 
     /// The first bytes of a connection.
-    fn start(&mut self, direction: Direction, input: &[u8]) -> Step<'static> {
+    fn start<'s>(
+        &mut self,
+        direction: Direction,
+        input: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Step<'s> {
         match direction {
             Direction::Request => {
                 if input.starts_with(PREFACE) {
@@ -166,12 +172,19 @@ impl Http2Decoder {
                 if PREFACE.starts_with(input) {
                     return Step::NeedMore { at_least: PREFACE.len() };
                 }
+                if let Some(step) = self.upgrade_request(input, scratch) {
+                    return step;
+                }
             }
             Direction::Response => {
+                if let Some(step) = self.upgrade_response(input) {
+                    return step;
+                }
                 let Some(header) = FrameHeader::parse(input) else {
                     return Step::NeedMore { at_least: HEADER_LEN };
                 };
-                if header.kind == kind::SETTINGS && !header.has(flag::ACK) {
+                let is_fine = header.check(direction, self.response.max_payload).is_ok();
+                if is_fine && header.kind == kind::SETTINGS && !header.has(flag::ACK) {
                     return self.frame_without_message(direction, &header, input);
                 }
             }
@@ -438,7 +451,7 @@ impl Decoder for Http2Decoder {
                 let rest = *rest;
                 self.settings(direction, rest, input)
             }
-            At::Start => self.start(direction, input),
+            At::Start => self.start(direction, input, scratch),
             At::Block(_) => self.hidden_block(direction, input, scratch),
             &At::Reset { stream, left } => self.hidden_reset(direction, stream, left, scratch),
         }

@@ -58,7 +58,7 @@ impl Http2Decoder {
     }
 
     /// The client opens a stream.
-    fn open<'s>(
+    pub(super) fn open<'s>(
         &mut self,
         block: &Block,
         headers: Headers,

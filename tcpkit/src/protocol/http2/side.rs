@@ -67,8 +67,6 @@ pub(super) struct Block {
     pub(super) stream: u32,
     pub(super) is_promise: bool,
     pub(super) end_stream: bool,
-    /// All of the block is known.
-    pub(super) is_whole: bool,
 }
 
 /// A header block of which the beginning was seen at most.
@@ -129,7 +127,7 @@ impl Side {
         mut memory: Vec<u8>,
     ) -> Result<(Block, Headers), &'static str> {
         let first = FrameHeader::parse(frames).ok_or(BROKEN)?;
-        let block = Block::of(&first, true);
+        let block = Block::of(&first);
         if first.has(flag::END_HEADERS) {
             let payload = frames.get(HEADER_LEN..).unwrap_or_default();
             let fragment = fragment(&first, payload).ok_or(BROKEN)?;
@@ -160,10 +158,10 @@ const BROKEN: &str = "a header block with a wrong length";
 const COMPRESSION: &str = "a header block that cannot be decoded";
 
 impl Block {
-    fn of(first: &FrameHeader, is_whole: bool) -> Self {
+    fn of(first: &FrameHeader) -> Self {
         let is_promise = first.kind == kind::PUSH_PROMISE;
         let end_stream = !is_promise && first.has(flag::END_STREAM);
-        Self { stream: first.stream, is_promise, end_stream, is_whole }
+        Self { stream: first.stream, is_promise, end_stream }
     }
 }
 
@@ -171,7 +169,7 @@ impl HiddenBlock {
     /// A block that is too long, and begins with this frame.
     pub(super) fn too_long(first: &FrameHeader) -> Box<Self> {
         Box::new(Self {
-            block: Block::of(first, false),
+            block: Block::of(first),
             seen: Vec::new(),
             left: first.total() as u64,
             is_last: first.has(flag::END_HEADERS),
@@ -193,7 +191,7 @@ impl HiddenBlock {
             return None;
         }
         Some(Box::new(Self {
-            block: Block::of(&first, false),
+            block: Block::of(&first),
             seen: joined(before).unwrap_or_default(),
             left: left as u64,
             is_last: last.has(flag::END_HEADERS),

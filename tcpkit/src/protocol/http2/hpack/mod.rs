@@ -74,8 +74,8 @@ impl Headers {
         self.hidden
     }
 
-    /// Appends a value.
-    fn add(&mut self, name: Name, value: &[u8]) {
+    /// Adds a field, unless there is one with this name.
+    pub(super) fn add(&mut self, name: Name, value: &[u8]) {
         if !self.has(name) && (name as usize) < INTERESTING {
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(value);
