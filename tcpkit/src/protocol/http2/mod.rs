@@ -109,7 +109,7 @@ struct Http2Decoder {
 }
 
 // A connection at rest is to cost little.
-const _: () = assert!(size_of::<Http2Decoder>() <= 136);
+const _: () = assert!(size_of::<Http2Decoder>() <= 128);
 
 impl Http2Decoder {
     fn new(view: View) -> Self {

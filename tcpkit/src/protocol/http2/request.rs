@@ -69,7 +69,12 @@ impl Http2Decoder {
         let mut stream = Stream::new(id);
         stream.grpc = match headers.get(Name::ContentType) {
             Some(content_type) if grpc::is_grpc(content_type) => Grpc::Yes,
-            None if headers.hides_some() => Grpc::Unknown,
+            // Calls are sent by POST.
+            None if headers.hides_some()
+                && headers.get(Name::Method).is_none_or(|it| it == b"POST") =>
+            {
+                Grpc::Unknown
+            }
             Some(_) | None => Grpc::No,
         };
         stream.is_shown = self.view == View::All || stream.grpc != Grpc::No;
@@ -79,7 +84,8 @@ impl Http2Decoder {
         }
         let part = if block.end_stream { Part::Whole } else { Part::First };
         let correlation = stream.correlation();
-        let is_call = stream.grpc == Grpc::Yes;
+        let is_call =
+            stream.grpc == Grpc::Yes || (stream.grpc == Grpc::Unknown && self.view == View::Calls);
         let is_shown = stream.is_shown;
         self.streams.insert(stream);
         if !is_shown {
@@ -93,11 +99,10 @@ impl Http2Decoder {
             View::Calls => show_call(&mut draft, &headers),
         }
         if draft.fields.wanted() {
-            let max = scratch.options().max_text;
-            request_fields(&mut draft, id, &headers, secrets, is_call || self.view == View::Calls);
-            debug_assert!(draft.text.as_str().len() <= max);
+            request_fields(&mut draft, id, &headers, secrets, is_call);
         }
-        let deadline_ns = headers.get(Name::GrpcTimeout).and_then(grpc::timeout_ns);
+        let timeout = headers.get(Name::GrpcTimeout).filter(|_| is_call);
+        let deadline_ns = timeout.and_then(grpc::timeout_ns);
         scratch.give_bytes(headers.into_bytes());
         let message = scratch.finish(draft, correlation, Status::Ok);
         Message { part, deadline_ns, ..message }
