@@ -240,6 +240,10 @@ fn show_call_status(
         None => show::push_number(&mut draft.text, code),
     }
     let said = headers.and_then(|headers| headers.get(Name::GrpcMessage));
+    if said.is_none() && headers.is_some_and(Headers::hides_some) {
+        draft.text.push_str(": ");
+        draft.text.push_str(UNKNOWN);
+    }
     if let Some(said) = said.filter(|said| !said.is_empty()) {
         let said: Vec<u8> = url::percent_decoded(said).take(show::MAX_FIELD).collect();
         draft.text.push_str(": ");

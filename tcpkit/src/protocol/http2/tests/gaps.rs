@@ -176,3 +176,16 @@ fn messages_whose_beginning_is_hidden_are_not_counted() {
         }
     }
 }
+
+#[test]
+fn a_status_whose_message_is_cut_off_says_so() {
+    let mut talk = Talk::default();
+    let request = (Request, talk.headers(Request, 1, CALL, true));
+    let start = [(":status", "200"), ("content-type", "application/grpc")];
+    let fields = [&start[..], &[("grpc-status", "13"), ("grpc-message", "broken")]].concat();
+    let answer = talk.headers(Response, 1, &fields, true);
+    let mut driver = play(&grpc::PROTOCOL, &[request], usize::MAX, &DecodeOptions::default());
+    driver.feed(Response, &answer[..answer.len() - 2]);
+    assert!(driver.lose(Response, 2));
+    assert_eq!(driver.lines()[1], "< error | #1 | INTERNAL: ?");
+}
