@@ -12,6 +12,7 @@ pub mod detect;
 mod driver;
 pub mod fields;
 pub mod generic;
+pub mod http2;
 pub mod http;
 pub mod kafka;
 pub mod memcached;
@@ -20,6 +21,7 @@ pub mod scratch;
 pub mod secrets;
 pub mod selection;
 pub mod text;
+pub mod url;
 pub mod words;
 
 use std::fmt;
@@ -35,6 +37,8 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &redis::PROTOCOL,
     &memcached::PROTOCOL,
     &http::PROTOCOL,
+    &http2::PROTOCOL,
+    &http2::grpc::PROTOCOL,
     &kafka::PROTOCOL,
     &generic::PROTOCOL,
 ];

@@ -44,6 +44,9 @@ impl Draft {
 /// The longest operation name, in bytes.
 pub const MAX_OPERATION: usize = 48;
 
+/// The most bytes of [`Scratch::take_bytes`] that are kept for reuse.
+const SPARE_BYTES: usize = 256 * 1024;
+
 /// How many drafts are kept for reuse; more are in use only while messages are split over packets.
 const SPARE_DRAFTS: usize = 64;
 
@@ -55,6 +58,7 @@ pub struct Scratch {
     spare: Vec<Box<Draft>>,
     finished: Option<Box<Draft>>,
     words: Words,
+    bytes: Vec<u8>,
 }
 
 impl Scratch {
@@ -103,6 +107,19 @@ impl Scratch {
             text: draft.text.as_str(),
             fields: draft.fields.bytes(),
             ..Message::bare(correlation, Part::Whole)
+        }
+    }
+
+    /// Bytes to work with during one step, for [`Self::give_bytes`] afterwards.
+    #[must_use]
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Takes back what [`Self::take_bytes`] gave.
+    pub fn give_bytes(&mut self, bytes: Vec<u8>) {
+        if bytes.capacity() <= SPARE_BYTES {
+            self.bytes = bytes;
         }
     }
 
