@@ -23,6 +23,7 @@ pub(crate) struct Seen {
     pub(crate) first_ns: Option<u64>,
     pub(crate) deadline_ns: Option<u64>,
     pub(crate) quality: Quality,
+    pub(crate) status: Status,
 }
 
 /// What may not depend on anything that happened to packets: who, when, how long, how much, and how it
@@ -36,8 +37,6 @@ pub(crate) struct Measured {
     pub(crate) parts: [u64; 3],
     /// Of request and response.
     pub(crate) bytes: [u64; 2],
-    /// `None` where it is not known.
-    pub(crate) is_error: Option<bool>,
     pub(crate) cancelled: bool,
 }
 
@@ -56,11 +55,6 @@ impl Seen {
                 server: transaction.server.to_string(),
                 parts: [timing.request_ns, timing.wait_ns, timing.response_ns],
                 bytes: [transaction.request_bytes, transaction.response_bytes],
-                is_error: match transaction.status {
-                    Status::Ok => Some(false),
-                    Status::Error => Some(true),
-                    Status::Unknown => None,
-                },
                 cancelled: transaction.cancelled,
             },
             operation: transaction.operation.to_owned(),
@@ -70,6 +64,7 @@ impl Seen {
             first_ns: transaction.first_ns,
             deadline_ns: transaction.deadline_ns,
             quality: transaction.quality,
+            status: transaction.status,
         }
     }
 
@@ -80,8 +75,8 @@ impl Seen {
             Quality::Exact | Quality::Midstream => has_unknowns,
             Quality::Gap | Quality::Truncated => is_cut,
         };
-        let is_error = self.measured.is_error.or(whole.measured.is_error);
-        Measured { is_error, ..self.measured.clone() } == whole.measured
+        self.measured == whole.measured
+            && (self.status == Status::Unknown || self.status == whole.status)
             && is_cut(&self.operation, &whole.operation)
             && is_cut(&self.request, &whole.request)
             && is_cut(&self.response, &whole.response)
