@@ -121,7 +121,7 @@ fn has_unknowns(text: &str, whole: &str) -> bool {
             return rest.ends_with(piece);
         }
         let Some(at) = rest.find(piece) else { return false };
-        rest = &rest[at + piece.len()..];
+        rest = rest.split_at(at + piece.len()).1;
     }
     true
 }

@@ -2,7 +2,7 @@
 //!
 //! A call is a stream whose content type is gRPC's. Both sides send any number of messages on it, each
 //! behind a prefix of five bytes. Whether a method is unary or streams is nothing that the wire says: a
-//! stream may have one message too. So the messages are counted, and no kind is named.
+//! stream may have one message too. So the messages are counted, and a call's kind is what its counts say.
 
 use super::{Http2Decoder, View, probe};
 use crate::protocol::{Entry, Protocol, text::Text};
@@ -46,7 +46,18 @@ pub static FIELD_NAMES: &[&str] = &[
     "grpc_status_name",
     "grpc_message",
     "trailers_only",
+    "kind",
 ];
+
+/// What kind of call exchanges so many messages, as far as they tell.
+pub(super) fn kind(request: u32, response: u32) -> &'static str {
+    match (request > 1, response > 1) {
+        (false, false) => "unary",
+        (true, false) => "client_streaming",
+        (false, true) => "server_streaming",
+        (true, true) => "bidi_streaming",
+    }
+}
 
 /// The length of what stands in front of each message: whether it is compressed, and its length.
 const PREFIX: u8 = 5;

@@ -58,7 +58,8 @@ pub static PROTOCOL: Protocol = Protocol {
 /// - `request_body`, `response_body`: bytes of content without padding, where all were seen;
 /// - `reset`: the error code with which either side gave the stream up;
 /// - `grpc_request_messages`, `grpc_response_messages`: of gRPC calls how many messages either side sent,
-///   where all were seen; a unary call has one and one, but not only a unary call;
+///   where all were seen; `grpc_kind`: `unary`, `client_streaming`, `server_streaming` or `bidi_streaming`,
+///   as these counts say: a stream with one message looks like no stream;
 /// - `grpc_status`, `grpc_status_name`, `grpc_message`;
 /// - `grpc_trailers_only`: 1 where the server sent one header block and nothing else.
 ///
@@ -87,6 +88,7 @@ pub static FIELD_NAMES: &[&str] = &[
     "grpc_status_name",
     "grpc_message",
     "grpc_trailers_only",
+    "grpc_kind",
 ];
 
 /// Which streams are shown.

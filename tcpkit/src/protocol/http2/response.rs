@@ -275,10 +275,15 @@ pub(super) fn fields(draft: &mut Draft, mut stream: Stream, view: View, scratch:
         return;
     }
     let [request, response] = stream.messages;
-    if let (Some(request), true) = (request.count(), stream.request_done) {
+    let request = request.count().filter(|_| stream.request_done);
+    let response = response.count();
+    if let Some(request) = request {
         fields.int(field::REQUEST_MESSAGES, i64::from(request));
     }
-    if let Some(response) = response.count() {
+    if let Some(response) = response {
         fields.int(field::RESPONSE_MESSAGES, i64::from(response));
+    }
+    if let (Some(request), Some(response)) = (request, response) {
+        fields.text(field::KIND, grpc::kind(request, response));
     }
 }

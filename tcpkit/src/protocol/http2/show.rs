@@ -31,6 +31,7 @@ pub(super) mod field {
     pub(in crate::protocol::http2) const GRPC_STATUS_NAME: u8 = 20;
     pub(in crate::protocol::http2) const GRPC_MESSAGE: u8 = 21;
     pub(in crate::protocol::http2) const TRAILERS_ONLY: u8 = 22;
+    pub(in crate::protocol::http2) const KIND: u8 = 23;
 }
 
 /// Adds bytes of the wire as text.
