@@ -12,8 +12,8 @@ pub mod detect;
 mod driver;
 pub mod fields;
 pub mod generic;
-pub mod http2;
 pub mod http;
+pub mod http2;
 pub mod kafka;
 pub mod memcached;
 pub mod redis;
@@ -243,6 +243,8 @@ pub enum Status {
     Ok,
     /// The server answered with an error.
     Error,
+    /// Where the response says so was not captured, or cannot be understood.
+    Unknown,
 }
 
 impl fmt::Display for Status {
@@ -250,6 +252,7 @@ impl fmt::Display for Status {
         f.write_str(match self {
             Self::Ok => "ok",
             Self::Error => "error",
+            Self::Unknown => "unknown",
         })
     }
 }

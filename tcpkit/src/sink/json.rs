@@ -45,6 +45,7 @@ impl Sink for JsonSink {
         buffer.extend_from_slice(match transaction.status {
             Status::Ok => b",\"status\":\"ok\"",
             Status::Error => b",\"status\":\"error\"",
+            Status::Unknown => b",\"status\":\"unknown\"",
         });
         if transaction.cancelled {
             buffer.extend_from_slice(b",\"cancelled\":true");

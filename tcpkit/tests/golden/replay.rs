@@ -36,7 +36,8 @@ pub(crate) struct Measured {
     pub(crate) parts: [u64; 3],
     /// Of request and response.
     pub(crate) bytes: [u64; 2],
-    pub(crate) is_error: bool,
+    /// `None` where it is not known.
+    pub(crate) is_error: Option<bool>,
     pub(crate) cancelled: bool,
 }
 
@@ -55,7 +56,11 @@ impl Seen {
                 server: transaction.server.to_string(),
                 parts: [timing.request_ns, timing.wait_ns, timing.response_ns],
                 bytes: [transaction.request_bytes, transaction.response_bytes],
-                is_error: transaction.status == Status::Error,
+                is_error: match transaction.status {
+                    Status::Ok => Some(false),
+                    Status::Error => Some(true),
+                    Status::Unknown => None,
+                },
                 cancelled: transaction.cancelled,
             },
             operation: transaction.operation.to_owned(),
@@ -75,7 +80,8 @@ impl Seen {
             Quality::Exact | Quality::Midstream => has_unknowns,
             Quality::Gap | Quality::Truncated => is_cut,
         };
-        self.measured == whole.measured
+        let is_error = self.measured.is_error.or(whole.measured.is_error);
+        Measured { is_error, ..self.measured.clone() } == whole.measured
             && is_cut(&self.operation, &whole.operation)
             && is_cut(&self.request, &whole.request)
             && is_cut(&self.response, &whole.response)

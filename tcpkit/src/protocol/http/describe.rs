@@ -2,15 +2,13 @@
 
 use httparse::Header;
 
-use super::{
-    head::Head,
-    target::{Target, split_userinfo},
-};
+use super::head::Head;
 use crate::protocol::{
     Draft, SecretNames,
     fields::FieldWriter,
     secrets::{self, REDACTED},
     text::{Text, plain},
+    url::{Target, split_userinfo},
 };
 
 /// The longest text of a field, in bytes.
@@ -82,7 +80,7 @@ pub(super) fn request(
     }
     let fields = &mut draft.fields;
     fields.text(field::METHOD, method.get(..MAX_FIELD).unwrap_or(method));
-    let host = if target.authority.is_empty() { host } else { target.authority };
+    let host = if target.authority.is_empty() { host } else { split_userinfo(target.authority).1 };
     if !host.is_empty() {
         bytes(fields, field::HOST, host);
     }

@@ -12,7 +12,6 @@ mod link;
 mod probe;
 mod request;
 mod response;
-mod target;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests;

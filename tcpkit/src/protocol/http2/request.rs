@@ -11,7 +11,8 @@ use super::{
     streams::{Grpc, Response, Stream},
 };
 use crate::protocol::{
-    Correlation, Direction, Draft, Message, Part, Scratch, SecretNames, Status, url,
+    Correlation, Direction, Draft, Message, Part, Scratch, SecretNames, Status,
+    url::{self, Target},
 };
 
 const _: () = assert!(FIELD_NAMES.len() == grpc::FIELD_NAMES.len());
@@ -173,7 +174,7 @@ fn show_request(draft: &mut Draft, headers: &Headers, secrets: &SecretNames) {
         None => {}
     }
     match path {
-        Some(path) => url::push_target(&mut draft.text, path, secrets),
+        Some(path) => Target::new(path).push(&mut draft.text, secrets),
         None if headers.hides_some() => draft.text.push_str(UNKNOWN),
         None => {}
     }
@@ -186,7 +187,7 @@ fn show_call(draft: &mut Draft, headers: &Headers) {
         draft.text.push_str(UNKNOWN);
         return;
     };
-    let (path, _) = url::split_query(path);
+    let path = Target::new(path).path;
     let room = draft.operation.room();
     grpc::push_operation(&mut draft.operation, path, room);
     draft.text.push_bytes(path);
@@ -220,12 +221,12 @@ fn request_fields(
         show::with(fields, field::HOST, |text| url::push_authority(text, authority));
     }
     if let Some(target) = headers.get(Name::Path) {
-        let (path, query) = url::split_query(target);
-        show::bytes(fields, field::PATH, path);
-        if let Some(query) = query {
-            show::with(fields, field::QUERY, |text| url::push_query(text, query, secrets));
+        let target = Target::new(target);
+        show::with(fields, field::PATH, |text| target.push_path(text, secrets));
+        if !target.query.is_empty() {
+            show::with(fields, field::QUERY, |text| target.push_query(text, secrets));
         }
-        if is_call && let Some((service, method)) = grpc::split_path(path) {
+        if is_call && let Some((service, method)) = grpc::split_path(target.path) {
             show::bytes(fields, field::SERVICE, service);
             show::bytes(fields, field::CALL, method);
         }

@@ -189,7 +189,7 @@ fn note_content_type(stream: &mut Stream, headers: &Headers, scratch: &mut Scrat
 fn show_status(draft: &mut Draft, status: u16) -> Status {
     if status == 0 {
         draft.text.push_str(UNKNOWN);
-        return Status::Ok;
+        return Status::Unknown;
     }
     show::push_number(&mut draft.text, u32::from(status));
     draft.fields.int(field::STATUS, i64::from(status));
@@ -221,7 +221,7 @@ fn show_call_status(
             return Status::Error;
         }
         draft.text.push_str(UNKNOWN);
-        return Status::Ok;
+        return Status::Unknown;
     };
     let Some(code) = code else {
         draft.text.push_str("wrong grpc-status");

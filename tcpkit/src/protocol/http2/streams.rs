@@ -189,10 +189,4 @@ impl Streams {
             stream.hide(Direction::Response);
         }
     }
-
-    /// How many are open.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
-    }
 }

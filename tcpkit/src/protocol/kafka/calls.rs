@@ -231,7 +231,8 @@ impl Calls {
             self.producing = Producing::Answered;
         }
         let answered = read_body(&found.asked, reader);
-        Ok(report(correlation, &answered, scratch))
+        let is_known = !(answered.is_unread || answered.is_cut && head.is_hidden);
+        Ok(report(correlation, &answered, is_known, scratch))
     }
 }
 
@@ -255,13 +256,19 @@ pub(super) fn read_body(asked: &Asked, reader: Reader<'_>) -> responses::Answere
     answered
 }
 
-fn report(correlation: Correlation, answered: &responses::Answered, scratch: &mut Scratch) -> Done {
+/// The response, of which `is_known` says whether everything was seen that may be an error.
+fn report(
+    correlation: Correlation,
+    answered: &responses::Answered,
+    is_known: bool,
+    scratch: &mut Scratch,
+) -> Done {
     let throttle = answered.throttle.filter(|throttle| *throttle > 0);
+    let mut status = if is_known { Status::Ok } else { Status::Unknown };
     if answered.error == errors::NONE && throttle.is_none() {
-        return Done::bare(correlation, Status::Ok);
+        return Done::bare(correlation, status);
     }
     let mut draft = scratch.draft();
-    let mut status = Status::Ok;
     if answered.error != errors::NONE {
         status = Status::Error;
         match errors::name(answered.error) {

@@ -140,14 +140,18 @@ struct Head<'a> {
     bytes: &'a [u8],
     /// It is the whole message.
     is_whole: bool,
+    /// Less is there than is always waited for, because the rest was not captured.
+    is_hidden: bool,
 }
 
 impl<'a> Head<'a> {
     /// Of a message of `total` bytes of which `input` are there. How the bytes came makes no difference:
     /// no more are looked at than are always waited for.
     fn new(input: &'a [u8], total: usize) -> Self {
-        let end = total.min(PREFIX).min(input.len());
-        Self { bytes: input.get(header::SIZE..end).unwrap_or_default(), is_whole: end == total }
+        let wanted = total.min(PREFIX);
+        let end = wanted.min(input.len());
+        let bytes = input.get(header::SIZE..end).unwrap_or_default();
+        Self { bytes, is_whole: end == total, is_hidden: end < wanted }
     }
 }
 

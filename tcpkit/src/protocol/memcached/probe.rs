@@ -45,7 +45,6 @@ fn request(bytes: &[u8]) -> Probe {
 
 /// Whether the words behind a command are such as it takes.
 fn arguments(shape: Shape, mut words: Words<'_>, whole: bool) -> Probe {
-    let all = words;
     let numbers: &[usize] = match shape {
         Shape::Store | Shape::Cas => &[1, 2, 3],
         Shape::Gat => &[0],
@@ -82,8 +81,6 @@ fn arguments(shape: Shape, mut words: Words<'_>, whole: bool) -> Probe {
         Probe::No
     } else if !whole {
         Probe::Unsure
-    } else if all.last().is_some_and(|word| word.starts_with(b"HTTP/")) {
-        Probe::No
     } else {
         Probe::Request
     }

@@ -222,10 +222,10 @@ pub(in crate::protocol::http2) fn encode(text: &[u8]) -> Vec<u8> {
         let (code, len) = (CODE.codes[usize::from(byte)], usize::from(LENGTHS[usize::from(byte)]));
         bits.push_str(&format!("{code:0len$b}"));
     }
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('1');
     }
-    let byte = |at: usize| u8::from_str_radix(&bits[at..at + 8], 2).unwrap();
+    let byte = |at: usize| u8::from_str_radix(bits.get(at..at + 8).unwrap(), 2).unwrap();
     (0..bits.len()).step_by(8).map(byte).collect()
 }
 

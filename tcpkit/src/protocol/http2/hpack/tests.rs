@@ -9,7 +9,7 @@ use super::*;
 /// Bytes written in hexadecimal.
 fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
-    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2).unwrap(), 16).unwrap();
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
@@ -17,8 +17,11 @@ fn value(headers: &Headers, name: Name) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8(value.to_vec()).unwrap())
 }
 
+/// A block in hexadecimal, fields in it, and what the table holds behind it.
+type Example<'a> = (&'a str, &'a [(Name, &'a str)], (u32, usize));
+
 /// Decodes blocks of one connection, and checks fields and the table behind each.
-fn check(size: Option<u32>, blocks: &[(&str, &[(Name, &str)], (u32, usize))]) {
+fn check(size: Option<u32>, blocks: &[Example<'_>]) {
     let mut decoder = Decoder::default();
     if let Some(size) = size {
         decoder.table.resize(size);
@@ -357,7 +360,7 @@ fn truth(said: &[Said]) -> Vec<(Name, String)> {
     for (name, value, _) in said {
         let name = Name::of(NAMES[*name].as_bytes());
         let value = match name {
-            Name::Authorization => value[..scheme_len(value.as_bytes())].to_owned(),
+            Name::Authorization => value.get(..scheme_len(value.as_bytes())).unwrap().to_owned(),
             _ if name.has_value() => value.clone(),
             _ => String::new(),
         };

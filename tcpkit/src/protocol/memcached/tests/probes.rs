@@ -102,7 +102,6 @@ fn packets_say_who_sends_them() {
 fn others_are_not_taken_for_memcached() {
     for line in [
         "GET / HTTP/1.1|",
-        "get / HTTP/1.1|",
         "HTTP/1.1 200 OK|",
         "*1|$4|PING|",
         "+OK|",
