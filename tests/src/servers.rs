@@ -212,10 +212,10 @@ pub fn check_logged(lines: &[Line], logged: &[Logged], request_bytes: impl Fn(&L
     });
     logged.sort_by_key(|it| (it.client_port, &it.request, it.request_ms));
     for (line, it) in lines.iter().zip(logged) {
-        // Both ends of nginx's time are cut to ms, and lie between the request's arrival and the
-        // response's departure.
+        // nginx looks at the clock once for all that it finds to do, so its time may begin before the
+        // request came; and it cuts both ends to ms.
         let latency_us = line.latency_us;
-        assert!(latency_us + 1000.0 >= it.request_ms as f64 * 1000.0, "{line:?} {it:?}");
+        assert!(latency_us + 5000.0 >= it.request_ms as f64 * 1000.0, "{line:?} {it:?}");
         let is_error = line.response.starts_with(['4', '5']);
         assert_eq!(line.status, if is_error { "error" } else { "ok" }, "{line:?}");
     }
