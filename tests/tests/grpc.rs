@@ -122,9 +122,9 @@ fn each_call_is_a_line() {
         // The first after 30 ms, nine more every 10 ms.
         let count = of("Count");
         assert!(count.first_us.unwrap() >= 30_000.0, "{count:?}");
-        assert!(count.latency_us - count.first_us.unwrap() >= 85_000.0, "{count:?}");
-        // Five messages, 10 ms apart.
-        assert!(of("Total").parts_us[0] >= 35_000.0, "{:?}", of("Total"));
+        assert!(count.latency_us >= 120_000.0, "{count:?}");
+        // Five messages, 10 ms apart; the first may have been sent late.
+        assert!(of("Total").parts_us[0] >= 15_000.0, "{:?}", of("Total"));
         let mut printed = BTreeMap::new();
         for line in lines.iter().chain([last]) {
             *printed.entry(line.text("method").to_owned()).or_default() += 1;
@@ -159,12 +159,9 @@ fn calls_at_the_same_time_keep_their_own_times() {
         let of = |method: &str| -> Vec<_> {
             lines.iter().filter(|line| line.text("method") == method).collect()
         };
-        for (method, count, latency_us) in [
-            ("Slow", 5, 50_000.0),
-            ("Count", 5, 120_000.0),
-            ("Total", 5, 8_000.0),
-            ("Echo", 6, 0.0),
-        ] {
+        for (method, count, latency_us) in
+            [("Slow", 5, 50_000.0), ("Count", 5, 120_000.0), ("Total", 5, 0.0), ("Echo", 6, 0.0)]
+        {
             assert_eq!(of(method).len(), count, "{method}");
             assert!(of(method).iter().all(|it| it.latency_us >= latency_us), "{:?}", of(method));
         }
@@ -183,7 +180,7 @@ fn deadlines_and_what_is_given_up() {
     let agents = [Agent::start_with(&near, GRPC), Agent::start_with(&far, GRPC)];
     let mut caller = Caller::connect(&near);
     let mut late = unary("Late", "");
-    late["timeout"] = json!(0.08);
+    late["timeout"] = json!(0.3);
     let mut early = unary("Echo", "in time");
     early["timeout"] = json!(5);
     let mut given_up = call("unary_stream", "Count", &["x"]);
@@ -199,15 +196,19 @@ fn deadlines_and_what_is_given_up() {
     for finished in [at_client, at_server] {
         finished.ledger().check_no_loss();
         let lines = finished.lines();
-        let shown: Vec<_> = lines
+        let mut shown: Vec<_> = lines
             .iter()
             .map(|it| (it.text("method"), &*it.response, &*it.status, it.cancelled))
             .collect();
+        // Both ends have the deadline. Whose clock is first says so.
+        let late = shown.remove(1);
+        let by_client = ("Late", "cancelled", "error", true);
+        let by_server = ("Late", "DEADLINE_EXCEEDED: Deadline Exceeded", "error", false);
+        assert!(late == by_client || late == by_server, "{late:?}");
         assert_eq!(
             shown,
             [
                 ("Echo", "", "ok", false),
-                ("Late", "cancelled", "error", true),
                 ("Count", "cancelled", "error", true),
                 ("Fail", "DEADLINE_EXCEEDED: the server was too slow", "error", false),
                 ("Echo", "", "ok", false),
@@ -215,19 +216,22 @@ fn deadlines_and_what_is_given_up() {
         );
         for at in [0, 3, 4] {
             let deadline_us = lines[at].deadline_us.unwrap();
-            assert!((1_000_000.0..=5_001_000.0).contains(&deadline_us), "{:?}", lines[at]);
+            assert!((1_000_000.0..=5_100_000.0).contains(&deadline_us), "{:?}", lines[at]);
             assert_eq!(lines[at].past_deadline, Some(false), "{:?}", lines[at]);
         }
         let late = &lines[1];
-        assert!((10_000.0..=81_000.0).contains(&late.deadline_us.unwrap()), "{late:?}");
-        // grpcio's own clock ticks in ms.
-        assert!(late.latency_us >= late.deadline_us.unwrap() - 2000.0, "{late:?}");
+        let deadline_us = late.deadline_us.unwrap();
+        assert!((10_000.0..=310_000.0).contains(&deadline_us), "{late:?}");
+        // grpcio writes down what is left of the time, and then has to send that.
+        assert!(late.latency_us >= deadline_us / 2.0, "{late:?}");
+        assert!(late.latency_us <= seen[1]["us"].as_f64().unwrap(), "{late:?} {seen:?}");
         let given_up = &lines[2];
         assert_eq!((given_up.deadline_us, given_up.past_deadline), (None, None));
         assert!(given_up.first_us.unwrap() >= 30_000.0, "{given_up:?}");
         assert!(given_up.number("response_messages") >= 3, "{given_up:?}");
         assert!(given_up.latency_us >= 50_000.0, "{given_up:?}");
-        assert_eq!(finished.ledger().part("requests", "cancelled"), 0, "they are transactions");
+        let cancelled = lines.iter().filter(|line| line.cancelled).count() as u64;
+        assert_eq!(finished.ledger().part("requests", "cancelled"), cancelled);
     }
 }
 
@@ -248,13 +252,14 @@ fn a_connection_that_was_open_before_is_joined_at_once() {
     let finished = agent.stop();
     finished.ledger().check_no_loss();
     let lines = finished.lines();
-    // What stands in the connection's table since before is not known; the rest is.
+    // What stands in the connection's tables since before is not known, that calls are OK among it; the
+    // rest is.
     let shown: Vec<_> = lines.iter().map(|it| (&*it.request, &*it.status)).collect();
     let expect = [
-        ("?", "ok"),
-        ("/record.Methods/Slow", "ok"),
+        ("?", "unknown"),
+        ("/record.Methods/Slow", "unknown"),
         ("/record.Methods/Fail", "error"),
-        ("/record.Methods/Count", "ok"),
+        ("/record.Methods/Count", "unknown"),
     ];
     assert_eq!(shown, expect);
     assert_eq!(lines[2].response, "NOT_FOUND: not here");

@@ -104,8 +104,9 @@ fn pipelines_bodies_and_upgrades() {
     // Its body comes later.
     let late = post("late");
     let start = Instant::now();
-    peer.send(&late[..late.len() - 2]);
-    peer.send([&late[late.len() - 2..], &get("/hints")].concat());
+    let (most, rest) = late.split_at(late.len() - 2);
+    peer.send(most);
+    peer.send([rest, &get("/hints")].concat());
     peer.until("hinted\n");
     let waited_us = start.elapsed().as_secs_f64() * 1e6;
     peer.send(
