@@ -16,7 +16,7 @@ use tcpkit::{
     packet::{Decoded, Endpoint, Segment, decode},
     pcapfile::Reader,
     protocol::{self, DecodeOptions, Decoder, Direction, Fields, Protocol, Scratch, Status, Step},
-    sink,
+    sink::{self, Style},
     transaction::{Quality, Timing, Transaction},
 };
 use traffic::{Connection, Packet};
@@ -220,7 +220,7 @@ fn transaction() -> Transaction<'static> {
 #[divan::bench(args = ["text", "json"])]
 fn sink_line(bencher: Bencher, form: &str) {
     let kind = sink::by_name(form).expect("it is in the registry");
-    let mut sink = (kind.make)(Box::new(io::sink()), false);
+    let mut sink = (kind.make)(Box::new(io::sink()), Style::default());
     let transaction = transaction();
     bencher
         .counter(ItemsCount::new(1_u32))

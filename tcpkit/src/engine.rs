@@ -221,7 +221,10 @@ impl<H: Hints> Engine<H> {
             assembler.expire(*now_ns, shared.limits.max_held_bytes, &mut |side, event| {
                 shared.on_event(key, state, side, &event, emit);
             });
-            shared.tick(key, state, *now_ns, emit);
+            // What is held back may change what time alone would settle.
+            if !assembler.is_waiting() {
+                shared.tick(key, state, *now_ns, emit);
+            }
             flow.state.listed = is_waiting(flow);
             flow.state.listed
         });

@@ -136,6 +136,8 @@ pub struct MessageCounts {
     pub read_bytes: u64,
     /// Payload bytes that were not read, because the pairing was lost.
     pub unread_bytes: u64,
+    /// Payload bytes of connections that speak none of the protocols that were asked for.
+    pub foreign_bytes: u64,
     /// Bytes cut off by the snaplen that were needed.
     pub hidden_by_snaplen_bytes: u64,
     /// Bytes not captured that were needed.
@@ -233,7 +235,7 @@ impl Ledger {
             (
                 "stream bytes",
                 self.bytes.request + self.bytes.response,
-                m.read_bytes + m.unread_bytes,
+                m.read_bytes + m.unread_bytes + m.foreign_bytes,
             ),
             (
                 "pairs",

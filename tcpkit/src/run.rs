@@ -34,7 +34,7 @@ use crate::{
     pipeline::{Control, Pipeline, PipelineError},
     protocol::{DecodeOptions, Selection},
     sink::{
-        SinkError, SinkKind,
+        SinkError, SinkKind, Style,
         file::{FileLink, FileSink, FileSinkConfig},
         packets::PacketLines,
     },
@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// How long the last lines may take to be written once a signal asked for the end.
-const STOP_TIME: Duration = Duration::from_secs(5);
+const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// A second signal that comes sooner is the first one's twin.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -285,7 +285,8 @@ impl Decoding<'_> {
 
     fn output(&self, output: Output, stdout: Stdout) -> Output {
         let colour = self.cli.colour(io::stdout().is_terminal());
-        let sink = (self.kind.make)(Box::new(stdout), colour);
+        let style = Style { colour, protocol: self.selection.is_several() };
+        let sink = (self.kind.make)(Box::new(stdout), style);
         output.with_transactions(sink, self.cli.threshold_ns())
     }
 }

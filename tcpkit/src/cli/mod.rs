@@ -412,7 +412,7 @@ mod tests {
             assert_eq!(cli.count(), Count::Packets(3));
         }
         let cli = parse("tcpkit -p redis -c 3 -w f");
-        assert_eq!(cli.selection().map(|it| it.describe()).as_deref(), Some("redis"));
+        assert_eq!(cli.selection().map(|it| it.protocol(0).name), Some("redis"));
         assert_eq!(cli.count(), Count::Transactions(3));
         assert!(!parse("tcpkit -w f").packets.prints());
         assert!(parse("tcpkit -w f --print -A").packets.prints());

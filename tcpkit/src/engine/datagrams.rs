@@ -128,7 +128,10 @@ fn spoken<H: Hints>(shared: &Shared<H>, key: &FlowKey) -> Option<(u8, MakeDecode
     };
     let usual = with_datagrams()
         .find(|(_, protocol, _)| ports.iter().any(|port| protocol.ports.contains(port)));
-    usual.or_else(|| with_datagrams().next()).map(|(at, _, decoder)| (at, decoder))
+    // On other ports anything may be in a datagram, unless the user knows what.
+    let is_named = |port: &u16| shared.hints.is_named(*port);
+    let named = || with_datagrams().next().filter(|_| ports.iter().any(is_named));
+    usual.or_else(named).map(|(at, _, decoder)| (at, decoder))
 }
 
 fn direction(role: Role, side: Side) -> Direction {

@@ -1,7 +1,7 @@
 //! Finds out what a connection speaks, and thinks again when that turns out to be wrong.
 
 use super::{
-    shared::{Shared, State},
+    shared::{Fate, Shared, State},
     undecided::{Decision, Event, Roles, Undecided},
 };
 use crate::{
@@ -18,15 +18,14 @@ const MAX_MISTAKES: u8 = 3;
 impl<H: Hints> Shared<H> {
     /// Counts what was kept of a connection and will not be read.
     #[cold]
-    pub(super) fn count_unread(&mut self, events: Vec<(Side, Event)>) {
+    pub(super) fn count_unread(&mut self, events: Vec<(Side, Event)>, fate: Fate) {
         for (side, event) in events {
-            self.count_event(side == Side::Low, &event.event(), true);
+            self.count_event(side == Side::Low, &event.event(), fate);
         }
     }
 
     pub(super) fn call_foreign(&mut self, state: &mut State) {
-        state.foreign = true;
-        self.ledger.flows.foreign += 1;
+        self.ledger.flows.foreign += u64::from(!std::mem::replace(&mut state.foreign, true));
     }
 
     /// The first that is seen of a connection that was open before.
@@ -38,7 +37,7 @@ impl<H: Hints> Shared<H> {
         let ports = [key.endpoint(Side::Low).port(), key.endpoint(Side::High).port()];
         let candidates = self.selection.candidates(&ports);
         self.ledger.flows.midstream += 1;
-        match candidates.only() {
+        match self.selection.decided(candidates) {
             Some(at) => {
                 let protocol = self.selection.protocol(at);
                 state.protocol = at;
@@ -68,7 +67,7 @@ impl<H: Hints> Shared<H> {
     /// Who may be the client of a connection that is not decided.
     pub(super) fn roles(&self, key: &FlowKey, state: &State) -> Roles {
         let role = state.role.unwrap_or_else(|| role::infer(key, Evidence::None, &self.hints));
-        Roles { likely: role.client, certain: role.certainty != Certainty::Guess }
+        Roles { likely: role.client, certain: role.certainty > Certainty::Guess }
     }
 
     /// Does what was decided.
@@ -83,12 +82,12 @@ impl<H: Hints> Shared<H> {
             Decision::Wait => return,
             Decision::Again => {
                 let unread = state.undecided.as_mut().map(|it| it.again()).unwrap_or_default();
-                self.count_unread(unread);
+                self.count_unread(unread, Fate::Unread);
                 return;
             }
             Decision::Nothing => {
                 let unread = state.undecided.take().map(|it| it.into_events());
-                self.count_unread(unread.unwrap_or_default());
+                self.count_unread(unread.unwrap_or_default(), Fate::Foreign);
                 self.call_foreign(state);
                 return;
             }
@@ -122,7 +121,7 @@ impl<H: Hints> Shared<H> {
     ) {
         let port = key.endpoint(role.client.peer()).port();
         let candidates = self.selection.candidates(&[port]);
-        if candidates.only().is_some() || state.mistakes >= MAX_MISTAKES {
+        if self.selection.decided(candidates).is_some() || state.mistakes >= MAX_MISTAKES {
             return;
         }
         state.mistakes = state.mistakes.saturating_add(1);

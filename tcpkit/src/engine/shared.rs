@@ -10,7 +10,7 @@ use crate::{
     },
     ledger::Ledger,
     packet::{TcpFlags, TcpHeader},
-    protocol::{Direction, Probe, Scratch, Selection},
+    protocol::{Detection, Direction, Probe, Scratch, Selection},
     transaction::{Context, Conversation, ConversationLimits, Emit, Ending, Ends, OpenPool},
 };
 
@@ -35,6 +35,17 @@ pub(super) struct State {
     pub(super) looked_at_ns: u64,
     /// Packets in a row that were outside the connection's sequence numbers.
     pub(super) strays: u8,
+}
+
+/// What becomes of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// A conversation takes them.
+    Handled,
+    /// Nobody reads them: where messages begin is not certain.
+    Unread,
+    /// Nobody reads them: they are of a protocol that was not asked for.
+    Foreign,
 }
 
 /// What all connections share.
@@ -75,7 +86,7 @@ impl<H: Hints> Shared<H> {
         let state = &mut flow.state;
         let is_known = state.conversation.is_some() || state.undecided.is_some() || state.foreign;
         if let Some(undecided) = state.undecided.take() {
-            self.count_unread(undecided.into_events());
+            self.count_unread(undecided.into_events(), Fate::Unread);
         }
         match (state.role, state.conversation.take()) {
             (Some(role), Some(mut talk)) => {
@@ -85,9 +96,10 @@ impl<H: Hints> Shared<H> {
             _ => self.ledger.flows.from_handshake += 1,
         }
         state.role = Some(Role { client, certainty: Certainty::Handshake });
-        state.foreign = false;
+        let was_foreign = std::mem::take(&mut state.foreign);
+        self.ledger.flows.foreign -= u64::from(was_foreign);
         let candidates = self.selection.candidates(&[flow.key.endpoint(client.peer()).port()]);
-        match candidates.only() {
+        match self.selection.decided(candidates) {
             Some(at) => {
                 let protocol = self.selection.protocol(at);
                 state.protocol = at;
@@ -114,12 +126,18 @@ impl<H: Hints> Shared<H> {
             return;
         }
         if state.conversation.is_none() {
-            self.count_event(side == Side::Low, event, true);
+            let fate = if state.foreign { Fate::Foreign } else { Fate::Unread };
+            self.count_event(side == Side::Low, event, fate);
             return;
         }
         let role = self.role(key, state, side, event, emit);
         let direction = if side == role.client { Direction::Request } else { Direction::Response };
-        self.count_event(direction == Direction::Request, event, false);
+        if role.certainty == Certainty::Order && self.fits_any(state) {
+            // Whatever it is, the sides may as well be the other way round.
+            self.count_event(direction == Direction::Request, event, Fate::Unread);
+            return;
+        }
+        self.count_event(direction == Direction::Request, event, Fate::Handled);
         if let Some(conversation) = &mut state.conversation {
             let mut context = self.context(key, state.protocol, role, emit);
             conversation.handle(direction, event, &mut context);
@@ -129,9 +147,14 @@ impl<H: Hints> Shared<H> {
         }
     }
 
-    /// Counts the bytes of an event, which nobody will read where `unread` says so.
+    /// Whether what the connection speaks fits any bytes, so that they do not tell the sides apart.
+    fn fits_any(&self, state: &State) -> bool {
+        self.selection.protocol(state.protocol).detection == Detection::Last
+    }
+
+    /// Counts the bytes of an event.
     #[inline]
-    pub(super) fn count_event(&mut self, is_request: bool, event: &StreamEvent<'_>, unread: bool) {
+    pub(super) fn count_event(&mut self, is_request: bool, event: &StreamEvent<'_>, fate: Fate) {
         let bytes = match *event {
             StreamEvent::Data(chunk) => u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX),
             StreamEvent::Gap { len, cause: GapCause::Cut { .. } } => len,
@@ -145,8 +168,11 @@ impl<H: Hints> Shared<H> {
             true => self.ledger.bytes.request += bytes,
             false => self.ledger.bytes.response += bytes,
         }
-        if unread {
-            self.ledger.messages.unread_bytes += bytes;
+        match fate {
+            // Its conversation counts.
+            Fate::Handled => {}
+            Fate::Unread => self.ledger.messages.unread_bytes += bytes,
+            Fate::Foreign => self.ledger.messages.foreign_bytes += bytes,
         }
     }
 
@@ -156,7 +182,7 @@ impl<H: Hints> Shared<H> {
         state.strays = 0;
         if let Some(undecided) = &mut state.undecided {
             let unread = undecided.again();
-            self.count_unread(unread);
+            self.count_unread(unread, Fate::Unread);
         }
         if let (Some(role), Some(mut talk)) = (state.role, state.conversation.take()) {
             talk.abandon(&mut self.context(key, state.protocol, role, emit));
@@ -180,7 +206,7 @@ impl<H: Hints> Shared<H> {
         emit: &mut Emit<'_>,
     ) -> Role {
         match state.role {
-            Some(role) if role.certainty != Certainty::Guess => role,
+            Some(role) if role.certainty > Certainty::Guess => role,
             // What is being read makes sense as it is.
             Some(role) if state.conversation.as_ref().is_some_and(|talk| talk.is_reading()) => role,
             _ => self.guess_role(key, state, side, event, emit),

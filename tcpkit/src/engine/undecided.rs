@@ -4,7 +4,7 @@
 use crate::{
     flow::{Chunk, GapCause, Side, StreamEvent, Turn, seq::Seq},
     protocol::{
-        detect::{self, Finding},
+        detect::{self, Finding, FirstBytes},
         selection::{Candidates, Selection},
     },
 };
@@ -15,6 +15,9 @@ const MAX_EVENTS: usize = 16;
 
 /// How much of either side is looked at.
 const MAX_FIRST: usize = 1024;
+
+/// So often it is tried before something is taken that fits any bytes.
+const MIN_TRIES: u8 = 4;
 
 /// How often a connection that was joined while it was open is tried again: where it was joined may
 /// have been the midst of a message.
@@ -146,26 +149,46 @@ impl Undecided {
         roles: Roles,
         awaited: bool,
     ) -> Decision {
-        let find = |client: Side, awaited| {
+        // What a connection begins with says all there is to say, if it was seen and is enough.
+        let is_blind = self.first.iter().any(|first| first.closed && first.bytes.is_empty());
+        let says_all = self.from_handshake && !is_blind && awaited;
+        let may_try_again = !says_all && self.tries < MAX_TRIES;
+        let takes_any = says_all || self.tries >= MIN_TRIES;
+        let find = |client: Side, takes_any: bool| {
             let of = |side: Side| self.first.get(side.index()).map_or(&[][..], |it| &it.bytes);
-            detect::find(selection, self.candidates, of(client), of(client.peer()), awaited)
+            let bytes = FirstBytes {
+                client: of(client),
+                server: of(client.peer()),
+                are_first: self.from_handshake,
+                are_awaited: awaited,
+                takes_any,
+            };
+            detect::find(selection, self.candidates, &bytes)
         };
-        let likely = find(roles.likely, awaited);
-        let other =
-            if roles.certain { Finding::Nothing } else { find(roles.likely.peer(), awaited) };
-        match (likely, other) {
+        let both = |takes_any| {
+            let other = if roles.certain { None } else { Some(roles.likely.peer()) };
+            let other = other.map_or(Finding::Nothing, |client| find(client, takes_any));
+            (find(roles.likely, takes_any), other)
+        };
+        let found = match both(false) {
+            // What fits anything is taken when nothing else did.
+            (Finding::Nothing, Finding::Nothing) if takes_any => both(true),
+            found => found,
+        };
+        match found {
             (Finding::Found(protocol), _) => Decision::Speaks { protocol, client: roles.likely },
             (Finding::Wait, _) | (_, Finding::Wait) if awaited => Decision::Wait,
             (_, Finding::Found(protocol)) => {
                 Decision::Speaks { protocol, client: roles.likely.peer() }
             }
-            _ if !self.from_handshake && self.tries < MAX_TRIES => Decision::Again,
+            _ if may_try_again => Decision::Again,
             _ => Decision::Nothing,
         }
     }
 
     /// Begins anew with what comes; returns what came, to be counted.
     pub(super) fn again(&mut self) -> Vec<(Side, Event)> {
+        self.from_handshake = false;
         self.tries = self.tries.saturating_add(1);
         self.bytes = 0;
         self.first = Default::default();

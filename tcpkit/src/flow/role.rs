@@ -9,6 +9,8 @@ use super::key::{FlowKey, Side};
 /// How sure the role is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
+    /// Nothing but the order of the ports says it.
+    Order,
     /// A guess that the stream's bytes may correct.
     Guess,
     /// The user named the server's port.
@@ -59,15 +61,17 @@ pub fn infer(key: &FlowKey, evidence: Evidence, hints: &impl Hints) -> Role {
     if let Some(server) = server_by(&|side| hints.is_named(port(side))) {
         return Role { client: server.peer(), certainty: Certainty::Named };
     }
-    let client = match evidence {
-        Evidence::FromClient(side) => side,
-        Evidence::FromServer(side) => side.peer(),
+    let known = match evidence {
+        Evidence::FromClient(side) => Some(side.peer()),
+        Evidence::FromServer(side) => Some(side),
         Evidence::None => server_by(&|side| hints.is_listening(key.endpoint(side)))
-            .or_else(|| server_by(&|side| hints.is_usual(port(side))))
-            .unwrap_or(if port(Side::Low) <= port(Side::High) { Side::Low } else { Side::High })
-            .peer(),
+            .or_else(|| server_by(&|side| hints.is_usual(port(side)))),
     };
-    Role { client, certainty: Certainty::Guess }
+    if let Some(server) = known {
+        return Role { client: server.peer(), certainty: Certainty::Guess };
+    }
+    let server = if port(Side::Low) <= port(Side::High) { Side::Low } else { Side::High };
+    Role { client: server.peer(), certainty: Certainty::Order }
 }
 
 #[cfg(test)]

@@ -140,7 +140,11 @@ impl Ledger {
             ],
         )?;
         if fl.foreign > 0 {
-            line(f, "connections not read", fl.foreign, &[(fl.foreign, "of other protocols")])?;
+            let parts = [
+                (fl.foreign, "of other protocols, or too short to tell"),
+                (m.foreign_bytes, "bytes in them"),
+            ];
+            line(f, "connections not read", fl.foreign, &parts)?;
         }
         line(
             f,

@@ -24,7 +24,7 @@ add_fields!(ByteCounts: request, response, lost);
 add_fields!(MessageCounts: requests, responses, paired, reported, untimed, unproven, on_probation,
     requests_one_way, responses_one_way, orphans, requests_lost, requests_overflowed,
     requests_cancelled, requests_unanswered, requests_forgotten, requests_open, read_bytes,
-    unread_bytes, hidden_by_snaplen_bytes, hidden_by_loss_bytes, losses_hidden, losses_invalid,
+    unread_bytes, foreign_bytes, hidden_by_snaplen_bytes, hidden_by_loss_bytes, losses_hidden, losses_invalid,
     losses_orphan, losses_overflow, resyncs);
 
 impl AddAssign<&OutputCounts> for OutputCounts {

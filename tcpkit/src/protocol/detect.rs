@@ -4,9 +4,24 @@
 //! is not.
 
 use super::{
-    Direction, Probe,
+    Detection, Direction, Entry, Probe, Protocol,
     selection::{Candidates, Selection},
 };
+
+/// The first bytes that were seen of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstBytes<'a> {
+    /// Of the client; empty while there are none.
+    pub client: &'a [u8],
+    /// Of the server.
+    pub server: &'a [u8],
+    /// Whether the connection began with them.
+    pub are_first: bool,
+    /// Whether more may come.
+    pub are_awaited: bool,
+    /// Whether what fits any bytes may be taken.
+    pub takes_any: bool,
+}
 
 /// What the first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,35 +42,39 @@ enum Fit {
     Yes,
 }
 
-fn fit(probe: fn(&[u8]) -> Probe, bytes: &[u8], direction: Direction) -> Fit {
+fn fit(protocol: &Protocol, bytes: &[u8], direction: Direction, are_first: bool) -> Fit {
     if bytes.is_empty() {
         return Fit::Maybe;
     }
-    match probe(bytes) {
+    match (protocol.probe)(bytes) {
         Probe::Unsure => Fit::Maybe,
         found if found.may_be(direction) => Fit::Yes,
+        // It may begin otherwise than it goes on.
+        _ if !are_first && protocol.entry == Entry::Number => {
+            if (protocol.decoder)().rejoin(direction, bytes) { Fit::Yes } else { Fit::No }
+        }
         _ => Fit::No,
     }
 }
 
 /// Which of the candidates fits the first bytes of client and server. Of several that fit, the first;
-/// while one before it may still turn out to fit, that is waited for. Where no more bytes will be
-/// `awaited`, the only one that is left is taken, if one side fits it.
+/// while one before it may still turn out to fit, that is waited for. Where no more bytes are awaited,
+/// the only one that is left is taken, if one side fits it.
 #[must_use]
-pub fn find(
-    selection: &Selection,
-    candidates: Candidates,
-    client: &[u8],
-    server: &[u8],
-    awaited: bool,
-) -> Finding {
+pub fn find(selection: &Selection, candidates: Candidates, bytes: &FirstBytes<'_>) -> Finding {
+    let &FirstBytes { client, server, are_first, are_awaited: awaited, takes_any } = bytes;
+    let mut any = None;
     let mut left = None;
     let mut count = 0_u32;
     for at in candidates.positions() {
         let protocol = selection.protocol(at);
+        if protocol.detection == Detection::Last {
+            any = any.or(takes_any.then_some(at));
+            continue;
+        }
         let fits = [
-            fit(protocol.probe, client, Direction::Request),
-            fit(protocol.probe, server, Direction::Response),
+            fit(protocol, client, Direction::Request, are_first),
+            fit(protocol, server, Direction::Response, are_first),
         ];
         match (fits.iter().min(), fits.iter().max()) {
             (Some(Fit::No), _) => {}
@@ -66,10 +85,11 @@ pub fn find(
             }
         }
     }
-    match (awaited, count, left) {
-        (_, 0, _) => Finding::Nothing,
-        (true, ..) => Finding::Wait,
-        (false, 1, Some(at)) => Finding::Found(at),
-        (false, ..) => Finding::Nothing,
+    match (awaited, count, left, any) {
+        (true, 1.., ..) => Finding::Wait,
+        (false, 1, Some(at), _) => Finding::Found(at),
+        (_, 0, _, Some(at)) if !client.is_empty() || !server.is_empty() => Finding::Found(at),
+        (false, .., Some(at)) => Finding::Found(at),
+        _ => Finding::Nothing,
     }
 }

@@ -200,6 +200,7 @@ impl Seen {
             Part::First => " first",
             Part::Middle => " middle",
             Part::Last => " last",
+            Part::Void => " void",
             Part::Cancel => " cancel",
         };
         let text = if self.text.is_empty() { String::new() } else { format!(" | {}", self.text) };

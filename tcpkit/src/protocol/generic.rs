@@ -4,9 +4,9 @@
 //! its response. That holds for whoever waits for an answer before asking again. Where requests are
 //! sent without waiting, a turn covers several, and its time is that of all of them.
 
-use super::Status;
 use super::{
-    Correlation, Decoder, Direction, Entry, Message, Part, Probe, Protocol, Scratch, Step,
+    Correlation, Decoder, Detection, Direction, Entry, Message, Part, Probe, Protocol, Scratch,
+    Status, Step,
 };
 
 /// Whatever takes turns.
@@ -17,7 +17,7 @@ pub static PROTOCOL: Protocol = Protocol {
     field_names: &[],
     probe,
     entry: Entry::Turn,
-    detected: false,
+    detection: Detection::Last,
     decoder: || Box::new(GenericDecoder::default()),
     datagrams: None,
 };

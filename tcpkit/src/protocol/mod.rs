@@ -64,13 +64,25 @@ pub struct Protocol {
     pub probe: fn(&[u8]) -> Probe,
     /// How the decoder finds its way back into a connection that it does not know from the beginning.
     pub entry: Entry,
-    /// Whether a connection may be taken for this protocol by its first bytes alone.
-    pub detected: bool,
+    /// Whether a connection may be taken for this protocol by its first bytes.
+    pub detection: Detection,
     /// A decoder for a new connection.
     pub decoder: fn() -> Box<dyn Decoder>,
     /// A decoder for what two ends say in UDP datagrams, where the protocol is spoken there too. Each
     /// input begins with a datagram's first byte, and nothing is carried over from one to the next.
     pub datagrams: Option<fn() -> Box<dyn Decoder>>,
+}
+
+/// When first bytes make a connection one of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detection {
+    /// When they fit; `auto` includes it.
+    Auto,
+    /// When they fit, and the user asked for it by name.
+    Asked,
+    /// When nothing else fits, and the user asked for it by name: it fits any bytes, and they do not tell
+    /// the sides apart.
+    Last,
 }
 
 /// Where a decoder can begin in the midst of a connection, and after bytes were lost.
@@ -276,6 +288,8 @@ pub enum Part {
     /// Its end. It carries a response's status, text and fields. Of a response whose first part was
     /// not handed over, the times are taken to be unknown.
     Last,
+    /// Its response came, and is not told: the request is forgotten, as one that nobody answers.
+    Void,
     /// In place of what is missing, the client gives the request up. It carries what a response would.
     Cancel,
 }

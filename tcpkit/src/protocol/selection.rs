@@ -1,6 +1,6 @@
 //! Which protocols are looked for, and on which ports: what `-p` says.
 
-use super::{PROTOCOLS, Protocol, by_name};
+use super::{Detection, PROTOCOLS, Protocol, by_name};
 
 /// What `-p` takes for every protocol that can be told by its first bytes.
 pub const AUTO: &str = "auto";
@@ -62,12 +62,15 @@ pub enum SelectionError {
         /// What was asked for.
         name: String,
     },
-    /// What stands behind the colon is no port.
-    #[error("`{text}` is no port: NAME:PORT is a protocol and its servers' port")]
+    /// What stands behind the colon is no port, or a port stands alone.
+    #[error("`{text}` is no protocol and port: for several, name each, as in NAME:80,NAME:8080")]
     Port {
         /// What stands there.
         text: String,
     },
+    /// What cannot have a port has one.
+    #[error("`{AUTO}` is for all connections; a port takes a protocol's name, as in NAME:80")]
+    AutoPort,
     /// Nothing was asked for.
     #[error("no protocol was asked for: there are {}", known())]
     Nothing,
@@ -100,24 +103,30 @@ impl Selection {
         };
         for text in texts {
             if text == AUTO {
-                PROTOCOLS.iter().filter(|it| it.detected).for_each(|it| add(it, None));
+                PROTOCOLS
+                    .iter()
+                    .filter(|it| it.detection == Detection::Auto)
+                    .for_each(|it| add(it, None));
                 continue;
             }
+            let wrong_port = || SelectionError::Port { text: text.to_owned() };
             let (name, port) = match text.split_once(':') {
+                None if text.parse::<u16>().is_ok() => return Err(wrong_port()),
                 None => (text, None),
+                Some((AUTO, _)) => return Err(SelectionError::AutoPort),
                 Some((name, port)) => match port.parse::<u16>() {
                     Ok(port @ 1..) => (name, Some(port)),
-                    _ => return Err(SelectionError::Port { text: port.to_owned() }),
+                    _ => return Err(wrong_port()),
                 },
             };
-            let protocol =
-                by_name(name).ok_or_else(|| SelectionError::Unknown { name: name.to_owned() })?;
+            let protocol = by_name(&name.to_ascii_lowercase())
+                .ok_or_else(|| SelectionError::Unknown { name: name.to_owned() })?;
             add(protocol, port);
         }
         if choices.len() > MAX_CHOICES {
             return Err(SelectionError::TooMany);
         }
-        choices.sort_by_key(|choice| !choice.protocol.detected);
+        choices.sort_by_key(|choice| choice.protocol.detection);
         let first = choices.first().ok_or(SelectionError::Nothing)?.protocol;
         Ok(Self { choices, first })
     }
@@ -169,17 +178,12 @@ impl Selection {
         Candidates(if named == 0 { these(&|choice| choice.port.is_none()) } else { named })
     }
 
-    /// Its name for the user.
+    /// What a connection speaks without a look at it: the only candidate, if it was chosen alone or for
+    /// the connection's port.
     #[must_use]
-    pub fn describe(&self) -> String {
-        let names: Vec<_> = self
-            .choices
-            .iter()
-            .map(|Choice { protocol, port }| match port {
-                Some(port) => format!("{}:{port}", protocol.name),
-                None => protocol.name.to_owned(),
-            })
-            .collect();
-        names.join(",")
+    pub fn decided(&self, candidates: Candidates) -> Option<u8> {
+        let at = candidates.only()?;
+        let choice = self.choices.get(usize::from(at))?;
+        (choice.port.is_some() || !self.is_several()).then_some(at)
     }
 }

@@ -124,7 +124,7 @@ pub(super) mod tests {
     use crate::{
         packet::Endpoint,
         protocol::Fields,
-        sink::written::Written,
+        sink::{Style, written::Written},
         transaction::{Timing, Transaction},
     };
 
@@ -154,12 +154,12 @@ pub(super) mod tests {
 
     /// What a sink writes for one transaction.
     pub(in crate::sink) fn print(
-        make: fn(Box<dyn Write>, bool) -> Box<dyn Sink>,
-        colour: bool,
+        make: fn(Box<dyn Write>, Style) -> Box<dyn Sink>,
+        style: Style,
         transaction: &Transaction<'_>,
     ) -> String {
         let written = Written::default();
-        let mut sink = make(Box::new(written.clone()), colour);
+        let mut sink = make(Box::new(written.clone()), style);
         sink.on_transaction(transaction).expect("memory takes everything");
         sink.flush().expect("memory takes everything");
         written.text()
@@ -167,7 +167,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_line_has_exactly_the_documented_keys() {
-        let line = print(KIND.make, false, &transaction());
+        let line = print(KIND.make, Style::default(), &transaction());
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(
             value,
@@ -200,7 +200,7 @@ pub(super) mod tests {
         let mut packed = vec![0, 1, 3, 0, b'f', b'o', b'o', 1, 0];
         packed.extend_from_slice(&(-7_i64).to_le_bytes());
         odd.request_fields = Fields::new(&["key", "reply_len"], &packed);
-        let line = print(KIND.make, false, &odd);
+        let line = print(KIND.make, Style::default(), &odd);
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(value["request"], "set \"a\\b\" é");
         assert_eq!(value["fields"], json!({"key": "foo", "reply_len": -7}));

@@ -83,8 +83,17 @@ pub struct SinkKind {
     pub summary: &'static str,
     /// Whether it shows the fields of messages, so that decoders have to write them down.
     pub shows_fields: bool,
-    /// Makes one that writes to `output`, with colours if `colour` is set.
-    pub make: fn(output: Box<dyn Write>, colour: bool) -> Box<dyn Sink>,
+    /// Makes one that writes to `output`.
+    pub make: fn(output: Box<dyn Write>, style: Style) -> Box<dyn Sink>,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// They are coloured by how slow a request was.
+    pub colour: bool,
+    /// Each names its protocol, as there are several.
+    pub protocol: bool,
 }
 
 /// Every kind of output, the default first.

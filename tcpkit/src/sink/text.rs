@@ -2,7 +2,7 @@
 //! `2020-03-08 19:23:06.258761 192.168.0.1:51137 => 192.168.0.2:6379 | 1.102 ms | set foo bared`
 
 use super::{
-    Lines, Sink, SinkError, SinkKind,
+    Lines, Sink, SinkError, SinkKind, Style,
     decimal::{push_endpoint, push_thousandths},
     localtime::TimeFormat,
 };
@@ -13,15 +13,15 @@ pub const KIND: SinkKind = SinkKind {
     name: "text",
     summary: "one line a request, local time",
     shows_fields: false,
-    make: |output, colour| {
-        Box::new(TextSink { lines: Lines::new(output), time: TimeFormat::local(), colour })
+    make: |output, style| {
+        Box::new(TextSink { lines: Lines::new(output), time: TimeFormat::local(), style })
     },
 };
 
 struct TextSink {
     lines: Lines,
     time: TimeFormat,
-    colour: bool,
+    style: Style,
 }
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -39,7 +39,7 @@ impl Sink for TextSink {
         buffer.extend_from_slice(b" => ");
         push_endpoint(buffer, &transaction.server);
         buffer.extend_from_slice(b" | ");
-        let colour = if self.colour { colour(latency_ns) } else { None };
+        let colour = if self.style.colour { colour(latency_ns) } else { None };
         if let Some(colour) = colour {
             buffer.extend_from_slice(colour);
         }
@@ -49,6 +49,10 @@ impl Sink for TextSink {
             buffer.extend_from_slice(b"\x1b[0m");
         }
         buffer.extend_from_slice(b" | ");
+        if self.style.protocol {
+            buffer.extend_from_slice(transaction.protocol.as_bytes());
+            buffer.extend_from_slice(b" | ");
+        }
         buffer.extend_from_slice(transaction.request.as_bytes());
         if !transaction.response.is_empty() {
             buffer.extend_from_slice(b" | ");
@@ -85,13 +89,26 @@ mod tests {
 
     #[test]
     fn a_line_has_the_established_form() {
-        let line = print(KIND.make, false, &transaction());
+        let line = print(KIND.make, Style::default(), &transaction());
         let (time, rest) = line.split_at("2020-03-08 19:23:06".len());
         // The hour depends on where the test runs.
         assert_eq!(time.len(), 19);
         assert_eq!(
             rest,
             ".258761 192.168.0.1:51137 => 192.168.0.2:6379 | 1.102 ms | set foo bared\n"
+        );
+    }
+
+    #[test]
+    fn of_several_protocols_each_is_named() {
+        let style = Style { protocol: true, ..Style::default() };
+        let mut other = transaction();
+        (other.protocol, other.request, other.response) = ("other", "a b", "404");
+        other.deadline_ns = Some(1_000_000);
+        let line = print(KIND.make, style, &other);
+        assert!(
+            line.ends_with(" ms | other | a b | 404 (past its deadline of 1.000 ms)\n"),
+            "{line}"
         );
     }
 
@@ -104,10 +121,10 @@ mod tests {
             slow.timing.wait_ns = wait_ns;
             slow.timing.request_ns = 0;
             slow.timing.response_ns = 0;
-            let line = print(KIND.make, true, &slow);
+            let line = print(KIND.make, Style { colour: true, ..Style::default() }, &slow);
             assert_eq!(line.contains('\x1b'), !code.is_empty(), "{line}");
             assert!(line.contains(code));
-            assert!(!print(KIND.make, false, &slow).contains('\x1b'));
+            assert!(!print(KIND.make, Style::default(), &slow).contains('\x1b'));
         }
     }
 }

@@ -134,10 +134,10 @@ impl Conversation {
         Self::new(protocol, Sync::Lost, Quality::Midstream)
     }
 
-    /// What two ends say in datagrams.
+    /// What two ends say in datagrams. Whether all were seen cannot be known.
     #[must_use]
     pub fn of_datagrams(decoder: Box<dyn Decoder>) -> Self {
-        Self::with(decoder, Sync::Paired, Quality::Exact)
+        Self::with(decoder, Sync::Paired, Quality::Midstream)
     }
 
     fn new(protocol: &'static Protocol, sync: Sync, level: Quality) -> Self {
@@ -195,6 +195,9 @@ impl Conversation {
             StreamEvent::Gap { len, cause } => self.handle_gap(direction, len, cause, context),
             StreamEvent::End if self.sync.reads(direction) => {
                 self.read(direction, Input::End, context);
+                if direction == Direction::Response {
+                    self.finish_turn(context);
+                }
             }
             StreamEvent::End | StreamEvent::Reset => {}
         }
@@ -491,9 +494,6 @@ impl Conversation {
 
     /// The connection ended or is forgotten.
     pub fn finish(&mut self, end: Ending, context: &mut Context<'_, '_>) {
-        if end == Ending::Closed {
-            self.finish_turn(context);
-        }
         // Being at rest at this moment proves nothing: a client may hang up on what it waits for.
         if let Some(probation) = self.probation.take() {
             context.counts.unproven += u64::try_from(probation.len()).unwrap_or(u64::MAX);

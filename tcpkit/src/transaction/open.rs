@@ -6,6 +6,7 @@
 use std::{collections::VecDeque, num::NonZero};
 
 use super::{ids::Ids, stream::Span};
+use crate::flow::seq::Seq;
 use crate::protocol::{Correlation, Message, Part};
 
 /// A request that waits.
@@ -45,6 +46,7 @@ impl Answer {
     /// Takes in a part of the response.
     pub(super) fn add(&mut self, span: &Span, message: &Message<'_>) {
         self.span.extend(span);
+        self.span.end_seq = span.end_seq;
         if message.completes_first && self.first_ns.is_none() {
             self.first_ns = Some(span.end_ns);
         }
@@ -280,8 +282,11 @@ impl OpenQueue {
             return false;
         };
         open.span.extend(span);
-        if let Ok(len @ 1..) = u16::try_from(text.len()) {
-            let end = self.texts.index(open.at).saturating_add(usize::from(open.operation_len));
+        let end = self.texts.index(open.at).saturating_add(usize::from(open.operation_len));
+        let known = self.texts.bytes.get(end..).unwrap_or("");
+        if let Ok(len @ 1..) = u16::try_from(text.len())
+            && text.starts_with(known)
+        {
             self.texts.bytes.truncate(self.texts.bytes.floor_char_boundary(end));
             self.texts.bytes.push_str(text);
             open.text_len = len;
@@ -344,6 +349,19 @@ impl OpenQueue {
         let at = open.answer?;
         self.free_answers.push(at);
         self.answers.get(at as usize).copied()
+    }
+
+    /// Whether the client went on, in a part of a request that knows of what came before `ack`, before it
+    /// had received the response so far; then neither turn's end is known.
+    pub(super) fn is_overtaken(&mut self, ack: Option<Seq>) -> bool {
+        let open = self.requests.front().filter(|open| open.turn && !open.answered);
+        let answer = open.and_then(|open| open.answer);
+        let Some(answer) = answer.and_then(|at| self.answers.get_mut(at as usize)) else {
+            return false;
+        };
+        let overtakes = ack.is_some_and(|ack| ack.is_before(answer.span.end_seq));
+        answer.span.untimed |= overtakes;
+        overtakes
     }
 
     /// When the latest part of a response came whose end only a new turn tells.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ledger::MessageCounts,
-    protocol::{Correlation, Entry, Fields, Message, Part, Protocol},
+    protocol::{Correlation, Entry, Fields, Message, Part, Protocol, Status},
 };
 
 /// A conversation's pairing state, borrowed while its stream is being decoded.
@@ -46,15 +46,17 @@ impl Pairing<'_, '_> {
 
     fn push(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         let queue = self.open.get_or_insert_with(|| self.pool.take());
-        if self.entry == Entry::Datagram {
+        if self.entry != Entry::Turn && queue.len() >= self.limits.max_open {
+            // Some responses never come, or got lost: the oldest has the least to hope for.
+            self.counts.requests_overflowed += u64::from(queue.forget(Correlation::Ordered));
+            queue.settle();
+        }
+        if self.entry == Entry::Datagram && queue.forget(message.correlation) {
             // An earlier one with this number was answered by a datagram that got lost, or is still to be
             // answered: nobody can tell whose the next response is.
-            let again = queue.forget(message.correlation);
-            let is_full = queue.len() >= self.limits.max_open;
-            let full = is_full && queue.forget(Correlation::Ordered);
-            self.counts.requests_lost += u64::from(again) + u64::from(full);
+            self.counts.requests_lost += 1;
             queue.settle();
-            let span = Span { untimed: again, ..*span };
+            let span = Span { untimed: true, ..*span };
             if !queue.push(&span, message, self.limits.max_open) {
                 self.counts.requests_overflowed += 1;
             }
@@ -78,6 +80,8 @@ impl Pairing<'_, '_> {
                     // one turn ends and the next begins is not certain.
                     return Err(Lost::Hidden);
                 }
+                let overtakes =
+                    self.open.as_mut().is_some_and(|queue| queue.is_overtaken(span.ack));
                 if self.finish_turn() {
                     // The client goes on with its request.
                     if self.open.as_mut().is_some_and(|queue| queue.go_on(span, message.text)) {
@@ -85,7 +89,7 @@ impl Pairing<'_, '_> {
                     }
                 }
                 self.counts.requests += 1;
-                self.push(span, message)
+                self.push(&Span { untimed: span.untimed | overtakes, ..*span }, message)
             }
             (_, Part::Cancel) => {
                 self.cancel(span, message);
@@ -105,6 +109,10 @@ impl Pairing<'_, '_> {
     pub(super) fn on_response(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         match message.part {
             Part::First | Part::Middle | Part::Cancel => return self.on_part(span, message),
+            Part::Void => {
+                self.void(message);
+                return Ok(());
+            }
             Part::Whole | Part::Last if message.correlation == Correlation::Turn => {
                 return self.on_part(span, message);
             }
@@ -207,10 +215,21 @@ impl Pairing<'_, '_> {
             self.counts.responses += 1;
             self.counts.paired += 1;
             let bare = Message::bare(Correlation::Turn, Part::Last);
+            let bare = Message { status: Status::Unknown, ..bare };
             self.report(&open, &answer, &bare);
         }
         self.settle();
         false
+    }
+
+    /// A request was answered by what is not told.
+    #[cold]
+    fn void(&mut self, message: &Message<'_>) {
+        self.counts.responses += 1;
+        self.counts.responses_one_way += 1;
+        let forgotten = self.open.as_mut().is_some_and(|queue| queue.forget(message.correlation));
+        self.counts.requests_one_way += u64::from(forgotten);
+        self.settle();
     }
 
     /// The client gave a request up.

@@ -5,7 +5,8 @@
 //! `mod.rs`, it is all that `-p ident` takes. CONTRIBUTING.md goes through it.
 
 use tcpkit::protocol::{
-    Correlation, DecodeError, Decoder, Direction, Entry, Probe, Protocol, Scratch, Status, Step,
+    Correlation, DecodeError, Decoder, Detection, Direction, Entry, Probe, Protocol, Scratch,
+    Status, Step,
 };
 
 /// What the rest of the program knows of it.
@@ -17,7 +18,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
     probe,
     // Answers carry no numbers: they come in the order of the questions.
     entry: Entry::Turn,
-    detected: true,
+    detection: Detection::Auto,
     decoder: || Box::new(IdentDecoder),
     datagrams: None,
 };

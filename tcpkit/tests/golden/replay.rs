@@ -8,7 +8,7 @@ use tcpkit::{
     engine::{Engine, UsualPorts},
     ledger::Ledger,
     protocol::{DecodeOptions, Protocol, Status, fields::FieldValue, secrets::REDACTED},
-    sink,
+    sink::{self, Style},
     transaction::{Quality, Transaction},
 };
 
@@ -159,7 +159,7 @@ fn run<'a>(
     let mut engine = Engine::new(protocol, limits, options, UsualPorts(protocol));
     let printed = Printed::default();
     let json = sink::by_name("json").expect("it is in the registry");
-    let mut printer = (json.make)(Box::new(printed.clone()), false);
+    let mut printer = (json.make)(Box::new(printed.clone()), Style::default());
     let mut seen = Vec::new();
     let mut emit = |transaction: &Transaction<'_>| {
         seen.push(Seen::of(transaction));

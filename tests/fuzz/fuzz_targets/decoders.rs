@@ -87,7 +87,7 @@ impl Machine {
                         self.decoder.resync();
                         self.streams = Default::default();
                     }
-                    Entry::Number => {
+                    Entry::Number | Entry::Datagram => {
                         self.streams[direction as usize] =
                             Stream { lost: true, ..Stream::default() };
                     }

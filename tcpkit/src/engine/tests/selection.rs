@@ -86,7 +86,7 @@ fn a_port_says_what_its_connections_speak() {
     let expect: Vec<_> = expect.iter().map(String::as_str).collect();
     let ledger = check("redis:6379", &both, &expect);
     assert_eq!(ledger.flows.foreign, 1);
-    assert!(ledger.messages.unread_bytes > 0);
+    assert!(ledger.messages.foreign_bytes > 0);
     let ledger = check("redis:7777", &redis, &[]);
     assert_eq!(ledger.flows.foreign, 1);
     let both =

@@ -132,6 +132,9 @@ fn shown(fields: &mut FieldWriter, headers: &[Header<'_>], names: &[(&str, u8)])
     }
 }
 
+/// The longest scheme that is shown, in bytes: what is longer may be a secret itself.
+const MAX_SCHEME: usize = 16;
+
 /// Adds a secret's kind. Only `Authorization` says one: the scheme before the first space (RFC 9110
 /// §11.4).
 fn secret(fields: &mut FieldWriter, at: u8, value: &[u8]) {
@@ -140,7 +143,7 @@ fn secret(fields: &mut FieldWriter, at: u8, value: &[u8]) {
         _ => &[],
     };
     let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    if scheme.is_empty() || !is_scheme {
+    if scheme.is_empty() || scheme.len() > MAX_SCHEME || !is_scheme {
         fields.text(at, REDACTED);
         return;
     }

@@ -17,7 +17,7 @@ mod response;
 mod tests;
 
 use self::{link::Link, request::Requests, response::Responses};
-use super::{DecodeError, Decoder, Direction, Entry, Message, Protocol, Scratch, Step};
+use super::{DecodeError, Decoder, Detection, Direction, Entry, Message, Protocol, Scratch, Step};
 
 /// HTTP/1.x in clear text.
 pub static PROTOCOL: Protocol = Protocol {
@@ -27,7 +27,7 @@ pub static PROTOCOL: Protocol = Protocol {
     field_names: FIELD_NAMES,
     probe: probe::probe,
     entry: Entry::Turn,
-    detected: true,
+    detection: Detection::Auto,
     decoder: || Box::new(HttpDecoder::default()),
     datagrams: None,
 };

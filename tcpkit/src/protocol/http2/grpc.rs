@@ -5,7 +5,7 @@
 //! stream may have one message too. So the messages are counted, and a call's kind is what its counts say.
 
 use super::{Http2Decoder, View, probe};
-use crate::protocol::{Entry, Protocol, text::Text};
+use crate::protocol::{Detection, Entry, Protocol, text::Text};
 
 /// gRPC, of which only calls are shown; what else a connection carries is counted.
 pub static PROTOCOL: Protocol = Protocol {
@@ -15,7 +15,7 @@ pub static PROTOCOL: Protocol = Protocol {
     field_names: FIELD_NAMES,
     probe: probe::probe,
     entry: Entry::Number,
-    detected: false,
+    detection: Detection::Asked,
     decoder: || Box::new(Http2Decoder::new(View::Calls)),
     datagrams: None,
 };
@@ -205,6 +205,11 @@ pub(super) fn split_path(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let path = path.strip_prefix(b"/")?;
     let (service, method) = path.split_at_checked(memchr::memrchr(b'/', path)?)?;
     Some((service, method.get(1..)?))
+}
+
+/// The part of a path that names a call; parameters are none of it, and may be secrets.
+pub(super) fn call(path: &[u8]) -> &[u8] {
+    path.get(..memchr::memchr(b';', path).unwrap_or(path.len())).unwrap_or_default()
 }
 
 /// Writes a call's path where only `room` bytes are: what is left out is the package's front.

@@ -26,7 +26,8 @@ use self::{
     streams::Streams,
 };
 use super::{
-    Correlation, DecodeError, Decoder, Direction, Entry, Message, Part, Protocol, Scratch, Step,
+    Correlation, DecodeError, Decoder, Detection, Direction, Entry, Message, Part, Protocol,
+    Scratch, Step,
 };
 
 /// HTTP/2 with prior knowledge, as proxies and gRPC speak it inside a network.
@@ -37,7 +38,7 @@ pub static PROTOCOL: Protocol = Protocol {
     field_names: FIELD_NAMES,
     probe: probe::probe,
     entry: Entry::Number,
-    detected: true,
+    detection: Detection::Auto,
     decoder: || Box::new(Http2Decoder::new(View::All)),
     datagrams: None,
 };

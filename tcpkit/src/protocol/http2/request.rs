@@ -39,7 +39,9 @@ impl Http2Decoder {
         scratch: &'s mut Scratch,
     ) -> Message<'s> {
         let id = block.stream;
-        let is_request = id > self.highest || is_request(&headers);
+        // A client opens streams in the order of their numbers (RFC 9113 §5.1.1).
+        let is_request =
+            if self.highest == u32::MAX { is_request(&headers) } else { id > self.highest };
         match self.streams.get(id) {
             // What is said behind the content.
             Some(stream) if !stream.request_done || !is_request => {
@@ -97,7 +99,7 @@ impl Http2Decoder {
         let secrets = &scratch.options().secrets;
         match self.view {
             View::All => show_request(&mut draft, &headers, secrets),
-            View::Calls => show_call(&mut draft, &headers),
+            View::Calls => show_call(&mut draft, &headers, secrets),
         }
         if draft.fields.wanted() {
             request_fields(&mut draft, id, &headers, secrets, is_call);
@@ -119,7 +121,9 @@ impl Http2Decoder {
     ) -> Option<Message<'s>> {
         let stream = self.streams.remove(id)?;
         if !matches!(stream.response, Response::Awaited | Response::Begun) {
-            return None;
+            let is_waited_for = stream.is_shown && stream.response == Response::Hidden;
+            let void = Message::bare(stream.correlation(), Part::Void);
+            return (is_waited_for && direction == Direction::Response).then_some(void);
         }
         let part = match (direction, stream.response) {
             // While the server is not heard nobody knows what it had said by then.
@@ -181,16 +185,16 @@ fn show_request(draft: &mut Draft, headers: &Headers, secrets: &SecretNames) {
 }
 
 /// `/pkg.Service/Method`.
-fn show_call(draft: &mut Draft, headers: &Headers) {
+fn show_call(draft: &mut Draft, headers: &Headers, secrets: &SecretNames) {
     let Some(path) = headers.get(Name::Path) else {
         draft.operation.push_str(UNKNOWN);
         draft.text.push_str(UNKNOWN);
         return;
     };
-    let path = Target::new(path).path;
+    let target = Target::new(path);
     let room = draft.operation.room();
-    grpc::push_operation(&mut draft.operation, path, room);
-    draft.text.push_bytes(path);
+    grpc::push_operation(&mut draft.operation, grpc::call(target.path), room);
+    target.push_path(&mut draft.text, secrets);
 }
 
 fn authority(headers: &Headers) -> Option<&[u8]> {
@@ -226,7 +230,7 @@ fn request_fields(
         if !target.query.is_empty() {
             show::with(fields, field::QUERY, |text| target.push_query(text, secrets));
         }
-        if is_call && let Some((service, method)) = grpc::split_path(target.path) {
+        if is_call && let Some((service, method)) = grpc::split_path(grpc::call(target.path)) {
             show::bytes(fields, field::SERVICE, service);
             show::bytes(fields, field::CALL, method);
         }

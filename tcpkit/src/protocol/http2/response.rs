@@ -92,13 +92,17 @@ impl Http2Decoder {
 
     /// A part of a response whose beginning was not seen: it is not shown.
     pub(super) fn unclear(&mut self, id: u32, end_stream: bool) -> Message<'static> {
+        let mut message = Message::bare(Correlation::OneWay, Part::Middle);
         if let Some(stream) = self.streams.get(id)
             && stream.response != Response::Done
         {
             stream.response = if end_stream { Response::Done } else { Response::Hidden };
+            if end_stream && stream.is_shown {
+                message = Message::bare(stream.correlation(), Part::Void);
+            }
         }
         self.streams.remove_if_over(id);
-        Message::bare(Correlation::OneWay, Part::Middle)
+        message
     }
 
     /// A response is complete, with these headers in its last block.
@@ -119,9 +123,18 @@ impl Http2Decoder {
         {
             stream.grpc = Grpc::Yes;
         }
+        // A call ends with its status, or with what may be it.
+        let may_end_so = |headers: &Headers| headers.has(Name::GrpcStatus) || headers.hides_some();
+        if view == View::Calls
+            && stream.grpc == Grpc::Unknown
+            && !headers.as_ref().is_some_and(may_end_so)
+        {
+            stream.grpc = Grpc::No;
+        }
+        let correlation = stream.correlation();
+        let was_shown = stream.is_shown;
         // Now it is known that it was none.
         stream.is_shown &= view == View::All || stream.grpc != Grpc::No;
-        let correlation = stream.correlation();
         let is_shown = stream.is_shown;
         let mut ended =
             Stream { draft: stream.draft.take(), bodies: stream.bodies, ..Stream::default() };
@@ -132,7 +145,7 @@ impl Http2Decoder {
             if let Some(headers) = headers {
                 scratch.give_bytes(headers.into_bytes());
             }
-            return Message { part, ..Message::bare(correlation, part) };
+            return Message::bare(correlation, if was_shown { Part::Void } else { part });
         }
         let mut draft = ended.draft.take().unwrap_or_else(|| scratch.draft());
         let is_call = ended.grpc == Grpc::Yes || (view == View::Calls && ended.grpc != Grpc::No);

@@ -223,7 +223,7 @@ impl Calls {
         let Some(id) = id else { return Ok(Done::one_way()) };
         let correlation = Correlation::Id(u64::from(id));
         let Some(found) = self.open.take(id) else {
-            return Ok(Done::bare(correlation, Status::Ok));
+            return Ok(Done::bare(correlation, Status::Unknown));
         };
         if found.passed_uncertain {
             self.producing = Producing::Unanswered;
@@ -231,7 +231,9 @@ impl Calls {
             self.producing = Producing::Answered;
         }
         let answered = read_body(&found.asked, reader);
-        let is_known = !(answered.is_unread || answered.is_cut && head.is_hidden);
+        // Of a fetch the records are not waited for.
+        let is_hidden = head.is_hidden || head.is_whole || found.asked.key != key::FETCH;
+        let is_known = !(answered.is_unread || answered.strange || answered.is_cut && is_hidden);
         Ok(report(correlation, &answered, is_known, scratch))
     }
 }

@@ -24,7 +24,7 @@ mod tests;
 pub use self::fields::FIELD_NAMES;
 
 use self::calls::{Calls, Done};
-use super::{DecodeError, Decoder, Direction, Entry, Protocol, Scratch, Step};
+use super::{DecodeError, Decoder, Detection, Direction, Entry, Protocol, Scratch, Step};
 
 /// Kafka, and what speaks its protocol (Redpanda, AutoMQ, Event Hubs).
 pub static PROTOCOL: Protocol = Protocol {
@@ -34,7 +34,7 @@ pub static PROTOCOL: Protocol = Protocol {
     field_names: FIELD_NAMES,
     probe: probe::probe,
     entry: Entry::Number,
-    detected: true,
+    detection: Detection::Auto,
     decoder: || Box::new(KafkaDecoder::default()),
     datagrams: None,
 };

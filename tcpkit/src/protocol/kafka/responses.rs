@@ -121,7 +121,9 @@ fn own(key: i16, version: i16, body: &mut Reader<'_>, answered: &mut Answered) -
             if version >= 1 {
                 body.i8()?;
             }
-            answered.error(body)
+            answered.error(body)?;
+            answered.is_unread = answered.error == errors::NONE;
+            Some(())
         }
         key::OFFSET_DELETE => {
             answered.error(body)?;
@@ -139,12 +141,20 @@ fn throttled(
     answered: &mut Answered,
 ) -> Option<()> {
     answered.throttle_if(throttle, body)?;
+    // Older ones say it somewhere among what they list.
+    answered.is_unread = !error;
     if error { answered.error(body) } else { Some(()) }
 }
 
 fn results(throttle: bool, body: &mut Reader<'_>, answered: &mut Answered) -> Option<()> {
     answered.throttle_if(throttle, body)?;
-    if body.array()? > 0 { answered.error(body) } else { Some(()) }
+    let count = body.array()?;
+    if count > 0 {
+        answered.error(body)?;
+        // Of the others nothing is known.
+        answered.is_unread = count > 1 && answered.error == errors::NONE;
+    }
+    Some(())
 }
 
 /// The elements of an array; their tagged fields are gone over.

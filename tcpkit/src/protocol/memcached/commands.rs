@@ -99,9 +99,10 @@ static COMMANDS: &[Command] = &[
     command("WATCH", Shape::Watch, class::OTHER),
 ];
 
-/// A command that the table does not know.
+/// A command that the table does not know, and so does no server: any answer but an error means that
+/// this is another protocol.
 pub(super) static UNKNOWN: Command =
-    Command { name: "", shape: Shape::Plain, classes: class::ERROR | ANY_LINE };
+    Command { name: "", shape: Shape::Plain, classes: class::ERROR };
 
 /// The command of this name, which is in lower case; that of another case is none.
 #[inline]

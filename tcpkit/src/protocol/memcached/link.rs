@@ -14,6 +14,9 @@ use super::answer::{Answer, Echo};
 /// The most requests that may wait. A client that has more under way is given up on.
 const MAX_WAITING: usize = 64 * 1024;
 
+/// … and of quiet ones one behind another.
+const MAX_QUIET: u16 = 2048;
+
 /// A request that waits for its response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -67,6 +70,8 @@ pub(super) struct Link {
     more: Option<Box<VecDeque<Asked>>>,
     /// What muted requests behind all that wait may be answered with.
     muted: u16,
+    /// How many quiet requests came last, one behind another.
+    quiet_run: u16,
     watching: bool,
     /// A doubtful request was answered.
     spent: bool,
@@ -107,7 +112,10 @@ impl Link {
             return Ok(());
         }
         let more = self.more.get_or_insert_default();
-        if more.len() >= MAX_WAITING {
+        // Each answer is looked for among the quiet ones.
+        let is_quiet = more.back().is_some_and(|last| last.quiet) && asked.quiet;
+        self.quiet_run = if is_quiet { self.quiet_run.saturating_add(1) } else { 0 };
+        if more.len() >= MAX_WAITING || self.quiet_run > MAX_QUIET {
             return Err("too many requests under way");
         }
         more.push_back(asked);
@@ -175,7 +183,8 @@ impl Link {
             (Some((asked, _)), _) if !asked.quiet => {
                 Err("an answer that may be for several requests")
             }
-            (None, 0) => Ok(For::Nobody),
+            (None, 0) if self.first.is_none() => Ok(For::Nobody),
+            (None, 0) => Err("no answer to what was asked"),
             _ => Ok(For::Unpaired),
         }
     }

@@ -24,7 +24,7 @@ mod response;
 mod tests;
 
 use self::{datagram::Datagrams, link::Link, request::Requests, response::Responses};
-use super::{DecodeError, Decoder, Direction, Entry, Protocol, Scratch, Step};
+use super::{DecodeError, Decoder, Detection, Direction, Entry, Protocol, Scratch, Step};
 
 /// memcached, and what speaks its protocols.
 pub static PROTOCOL: Protocol = Protocol {
@@ -34,7 +34,7 @@ pub static PROTOCOL: Protocol = Protocol {
     field_names: FIELD_NAMES,
     probe: probe::probe,
     entry: Entry::Turn,
-    detected: true,
+    detection: Detection::Auto,
     decoder: || Box::new(MemcachedDecoder::default()),
     datagrams: Some(|| Box::new(Datagrams::default())),
 };

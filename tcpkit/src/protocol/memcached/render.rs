@@ -65,10 +65,11 @@ pub(super) const MAX_CREDENTIALS: u64 = 256;
 /// Whether a value may be a user's name and password, which the text protocol has the client `set`
 /// before anything else (doc/protocol.txt, "Authentication"): a word, a space, and more.
 pub(super) fn may_be_credentials(bytes: &[u8], whole: bool) -> bool {
-    let printable = bytes.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte >= 0x80);
+    // Either may have any byte but those that end a line of the server's file.
+    let is_line = !bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
     match bytes.iter().position(|&byte| byte == b' ') {
-        Some(at) => at > 0 && printable,
-        None => !whole && printable,
+        Some(at) => at > 0 && is_line,
+        None => !whole && is_line,
     }
 }
 
@@ -125,7 +126,8 @@ mod tests {
             (b"bo", false, true),
             (b"bob", true, false),
             (b" bob", true, false),
-            (b"a \x00", true, false),
+            (b"a \x00", true, true),
+            (b"a b\r\nc", true, false),
             (b"", true, false),
         ] {
             assert_eq!(may_be_credentials(value, whole), expect, "{value:?}");

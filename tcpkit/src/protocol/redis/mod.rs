@@ -22,7 +22,7 @@ mod shape;
 mod tests;
 
 use self::{link::Link, reply::Replies, request::Requests};
-use super::{DecodeError, Decoder, Direction, Entry, Protocol, Scratch, Step};
+use super::{DecodeError, Decoder, Detection, Direction, Entry, Protocol, Scratch, Step};
 
 /// Redis, and what speaks its protocol (Valkey, KeyDB, Dragonfly).
 pub static PROTOCOL: Protocol = Protocol {
@@ -32,7 +32,7 @@ pub static PROTOCOL: Protocol = Protocol {
     field_names: FIELD_NAMES,
     probe: probe::probe,
     entry: Entry::Turn,
-    detected: true,
+    detection: Detection::Auto,
     decoder: || Box::new(RedisDecoder::default()),
     datagrams: None,
 };

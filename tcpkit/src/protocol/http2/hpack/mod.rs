@@ -244,7 +244,8 @@ const MAX_SCHEME: usize = 16;
 
 /// The length of the authentication scheme in front of credentials; 0 where there is none.
 fn scheme_len(value: &[u8]) -> usize {
-    let len = value.iter().take(MAX_SCHEME).position(|byte| *byte == b' ').unwrap_or(0);
+    let len =
+        value.iter().take(MAX_SCHEME.saturating_add(1)).position(|byte| *byte == b' ').unwrap_or(0);
     let is_scheme = value
         .get(..len)
         .is_some_and(|scheme| scheme.iter().all(|it| it.is_ascii_alphanumeric() || *it == b'-'));

@@ -42,7 +42,7 @@ fn a_unary_call() {
     assert_eq!(
         driver.seen[4].fields,
         "content_type=application/grpc status=200 grpc_status=0 grpc_status_name=OK \
-         request_body=15 response_body=25 request_messages=1 response_messages=1"
+         request_body=15 response_body=25 request_messages=1 response_messages=1 kind=unary"
     );
     assert!(driver.seen[3].completes_first);
     // The same as a request among others.
@@ -78,7 +78,9 @@ fn the_frame_is_noted_that_completes_the_first_message_streamed() {
     assert_eq!(first, [6]);
     let fields = &driver.seen.last().unwrap().fields;
     assert!(
-        fields.ends_with("response_body=245 request_messages=3 response_messages=3"),
+        fields.ends_with(
+            "response_body=245 request_messages=3 response_messages=3 kind=bidi_streaming"
+        ),
         "{fields}"
     );
 }

@@ -102,7 +102,7 @@ fn a_response_is_skipped_by_its_size() {
             let lines = driver.lines();
             let first = match from {
                 ..8 => "< ok | one-way",
-                8..14 => "< ok | #7",
+                8..14 => "< unknown | #7",
                 _ => "< error | #7 | REBALANCE_IN_PROGRESS",
             };
             assert_eq!(lines[2..], [first, "< error | #8 | REBALANCE_IN_PROGRESS"], "{from}..{to}");

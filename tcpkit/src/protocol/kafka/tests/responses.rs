@@ -71,8 +71,8 @@ fn being_held_back_is_a_field() {
 
 #[test]
 fn what_is_not_known_is_not_read() {
-    check_response(1234, 0, &Wire::plain().i16(35).bytes, "< ok | #7");
-    check_response(12, 77, &Wire::plain().i32(0).i16(27).bytes, "< ok | #7");
+    check_response(1234, 0, &Wire::plain().i16(35).bytes, "< unknown | #7");
+    check_response(12, 77, &Wire::plain().i32(0).i16(27).bytes, "< unknown | #7");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn long_responses_are_skipped() {
 #[test]
 fn a_response_nobody_asked_for_carries_its_number() {
     let driver = decode_all(Response, &response(99, b"\x00\x1b"));
-    assert_eq!(driver.lines(), ["< ok | #99"]);
+    assert_eq!(driver.lines(), ["< unknown | #99"]);
 }
 
 #[test]

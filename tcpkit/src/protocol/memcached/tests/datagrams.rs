@@ -67,6 +67,7 @@ fn show(message: &Message<'_>) -> String {
         Part::First => " first",
         Part::Middle => " middle",
         Part::Last => " last",
+        Part::Void => " void",
         Part::Cancel => " cancel",
     };
     format!("{number}{part} {}", message.text).trim_end().to_owned()
