@@ -285,7 +285,8 @@ impl OpenQueue {
         let end = self.texts.index(open.at).saturating_add(usize::from(open.operation_len));
         let known = self.texts.bytes.get(end..).unwrap_or("");
         if let Ok(len @ 1..) = u16::try_from(text.len())
-            && text.starts_with(known)
+            && (text.starts_with(known)
+                || known.starts_with(text.strip_suffix("...").unwrap_or(text)))
         {
             self.texts.bytes.truncate(self.texts.bytes.floor_char_boundary(end));
             self.texts.bytes.push_str(text);
