@@ -138,7 +138,7 @@ fn auto_finds_what_each_connection_speaks() {
             assert!(lines.iter().all(|line| line.quality == "exact"), "{lines:?}");
             let foreign = finished
                 .ledger()
-                .part("connections not read", "of other protocols, or too short to tell");
+                .part("connections not read", "of other protocols or too short to tell");
             assert_eq!(foreign, u64::from(!shows_unknown), "{}", finished.stderr);
         }
     }
@@ -154,7 +154,10 @@ fn auto_finds_what_open_connections_speak() {
     let agent = Agent::start_with(&near, "-p auto --format json -i veth0 tcp and not port 7004");
     (1..=TURNS).for_each(|turn| clients.ask(turn));
     let finished = agent.stop();
-    check_losses(&finished.ledger());
+    // What nobody knows is tried again and again.
+    let mut losses = finished.ledger().losses();
+    losses.retain(|loss| !loss.starts_with("NOT READ: "));
+    assert_eq!(losses, [""; 0], "{}", finished.ledger().text());
     let lines = finished.lines();
     let expect = BTreeMap::from([
         (("redis", 7001), TURNS),

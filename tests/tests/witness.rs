@@ -20,7 +20,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tcpkit::protocol::{self, PROTOCOLS};
+use tcpkit::protocol::PROTOCOLS;
 use tcpkit_tests::{agent::command, ledger::Ledger};
 
 use self::tshark::{Exchange, Reader};
@@ -124,6 +124,10 @@ const DEVIATIONS: &[(&str, usize, usize, &str)] = &[
         "tshark names no request for a response that comes before all of it, and \
       misses a chunked one",
     ),
+    ("http2/frames", 1, 1, "by tshark's word a request begins with the packet that ends its head"),
+    ("http2/nghttp", 2, 2, "the same"),
+    ("kafka/produce", 0, 6, "this broker answers producers that wait for no answer (acks=0)"),
+    ("kafka/old-versions", 0, 1, "the same"),
     ("memcached/binary", 0, 5, "answers to quiet commands, which the agent takes for one-way"),
     (
         "memcached/errors",
@@ -142,6 +146,10 @@ const NOT_COMPARED: &[(&str, &str)] = &[
     ),
     ("memcached/pipelined", "requests do not wait, so turns say nothing"),
     ("memcached/udp", "the turns are those of connections"),
+    ("http2/upgrade", "told that the port is HTTP/2's, tshark does not follow an upgrade to it"),
+    ("kafka/mock", "its brokers have ports that no tshark knows, some above their clients'"),
+    ("kafka/mock-old-versions", "the same"),
+    ("kafka/sasl", "the same"),
 ];
 
 #[test]
@@ -157,10 +165,6 @@ fn every_protocol_has_a_witness_or_a_reason() {
 fn tshark_sees_the_same() {
     let mut wrong = Vec::new();
     for witness in WITNESSES {
-        // One whose decoder is not there yet.
-        if protocol::by_name(witness.protocol).is_none() {
-            continue;
-        }
         let captures = captures(witness.protocol);
         assert!(!captures.is_empty(), "no captures of {}", witness.protocol);
         for capture in captures {

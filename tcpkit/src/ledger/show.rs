@@ -140,11 +140,9 @@ impl Ledger {
             ],
         )?;
         if fl.foreign > 0 {
-            let parts = [
-                (fl.foreign, "of other protocols, or too short to tell"),
-                (m.foreign_bytes, "bytes in them"),
-            ];
-            line(f, "connections not read", fl.foreign, &parts)?;
+            let what = "of other protocols or too short to tell";
+            line(f, "connections not read", fl.foreign, &[(fl.foreign, what)])?;
+            line(f, "bytes not read", m.foreign_bytes, &[(m.foreign_bytes, "of these")])?;
         }
         line(
             f,

@@ -25,8 +25,11 @@ pub(crate) type Reader = fn(&Path) -> Vec<Exchange>;
 const EVERY: [&str; 6] =
     ["frame.number", "frame.time_epoch", "ip.src", "tcp.srcport", "ip.dst", "tcp.dstport"];
 
-/// Ports that tshark does not know to be of their protocol.
-const DECODED_AS: [&str; 2] = ["tcp.port==11212,memcache", "tcp.port==11213,memcache"];
+/// Ports that tshark does not know to be of their protocol, or takes for another's, by the captures' folder.
+const DECODED_AS: &[(&str, &[&str])] = &[
+    ("memcached", &["tcp.port==11212,memcache", "tcp.port==11213,memcache"]),
+    ("http2", &["tcp.port==81,http2", "tcp.port==3000,http2", "tcp.port==8000,http2"]),
+];
 
 /// A packet and the fields that were asked for, each as often as it is there.
 struct Packet {
@@ -66,8 +69,9 @@ fn tshark(capture: &Path, arguments: &[&str]) -> String {
 
 fn packets(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Packet> {
     let mut arguments = vec!["-Y", filter, "-T", "fields"];
-    for port in DECODED_AS {
-        arguments.extend(["-d", port]);
+    let folder = |name: &str| capture.parent().is_some_and(|parent| parent.ends_with(name));
+    for (_, ports) in DECODED_AS.iter().filter(|it| folder(it.0)) {
+        ports.iter().for_each(|port| arguments.extend(["-d", port]));
     }
     for field in EVERY.iter().chain(fields) {
         arguments.extend(["-e", field]);
@@ -144,9 +148,26 @@ pub(crate) fn http_in_order(capture: &Path) -> Vec<Exchange> {
     exchanges
 }
 
+/// By the numbers that requests and responses carry: those newer than tshark are wrong to it, but for that.
 pub(crate) fn kafka(capture: &Path) -> Vec<Exchange> {
-    let packets = packets(capture, "kafka", &["kafka.request_frame", "kafka.correlation_id"]);
-    by_request_frame(&packets, 0, 1)
+    let mut open = HashMap::new();
+    let mut exchanges = Vec::new();
+    for packet in packets(capture, "kafka", &["kafka.correlation_id"]) {
+        for id in &packet.fields[0] {
+            let key = (packet.client().clone(), id.clone());
+            if packet.by_client() {
+                open.insert(key, packet.time_ns);
+            } else if let Some(asked_ns) = open.remove(&key) {
+                exchanges.push(Exchange {
+                    client: shown(&key.0),
+                    asked_ns,
+                    answered_ns: packet.time_ns,
+                    label: key.1,
+                });
+            }
+        }
+    }
+    exchanges
 }
 
 /// From the packet with a stream's HEADERS to the one in which the server ends it or one gives it up.
