@@ -3,6 +3,8 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 
+use std::num::NonZero;
+
 use super::{
     Correlation, DecodeOptions, Decoder, Direction, Fields, MAX_LOOKAHEAD, Message, Part, Protocol,
     Scratch, Status, Step, fields::FieldValue, scratch::MAX_OPERATION,
@@ -168,7 +170,7 @@ impl Seen {
             correlation: message.correlation,
             part: message.part,
             completes_first: message.completes_first,
-            deadline_ns: message.deadline_ns,
+            deadline_ns: message.deadline_ns.map(NonZero::get),
             status: message.status,
             passed_over: message.passed_over,
             operation: message.operation.to_owned(),

@@ -24,7 +24,7 @@ pub mod text;
 pub mod url;
 pub mod words;
 
-use std::fmt;
+use std::{fmt, num::NonZero};
 
 pub use fields::Fields;
 pub use scratch::{DecodeOptions, Draft, Scratch};
@@ -306,7 +306,7 @@ pub struct Message<'s> {
     /// With this part of a response the first of the messages that it streams is complete.
     pub completes_first: bool,
     /// How long the client is willing to wait for the response, in ns, where a request says so.
-    pub deadline_ns: Option<u64>,
+    pub deadline_ns: Option<NonZero<u64>>,
     /// A request's operation for grouping, such as `SET`; bounded, printable. Empty in responses.
     pub operation: &'s str,
     /// A request as a person would type it; bounded, printable, secrets redacted. Of a response what
@@ -322,7 +322,8 @@ pub struct Message<'s> {
 impl Message<'_> {
     /// A message that carries nothing but its place.
     #[must_use]
-    pub fn bare(correlation: Correlation, part: Part) -> Self {
+    #[inline]
+    pub const fn bare(correlation: Correlation, part: Part) -> Self {
         Self {
             correlation,
             part,

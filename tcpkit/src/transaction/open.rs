@@ -202,7 +202,7 @@ impl OpenQueue {
             partial: divided,
             divided,
             turn: message.correlation == Correlation::Turn,
-            deadline_ns: message.deadline_ns.and_then(NonZero::new),
+            deadline_ns: message.deadline_ns,
             answer: None,
         };
         self.requests.push_back(open);

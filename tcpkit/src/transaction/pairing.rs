@@ -138,7 +138,7 @@ impl Pairing<'_, '_> {
             Some(mut answer) => {
                 answer.add(span, message);
                 self.counts.paired += 1;
-                self.report(&open, &answer, message);
+                self.report(&open, &answer.span, answer.first_ns, message);
             }
             // Its beginning was not read.
             None if message.part == Part::Last => {
@@ -153,7 +153,8 @@ impl Pairing<'_, '_> {
             }
             None => {
                 self.counts.paired += 1;
-                self.report(&open, &Answer::begin(span, message), message);
+                let first_ns = message.completes_first.then_some(span.end_ns);
+                self.report(&open, span, first_ns, message);
             }
         }
         self.settle();
@@ -216,7 +217,7 @@ impl Pairing<'_, '_> {
             self.counts.paired += 1;
             let bare = Message::bare(Correlation::Turn, Part::Last);
             let bare = Message { status: Status::Unknown, ..bare };
-            self.report(&open, &answer, &bare);
+            self.report(&open, &answer.span, answer.first_ns, &bare);
         }
         self.settle();
         false
@@ -242,7 +243,7 @@ impl Pairing<'_, '_> {
         });
         answer.span.extend(&Span { bytes: 0, ..*span });
         self.counts.requests_cancelled += 1;
-        self.report(&open, &answer, message);
+        self.report(&open, &answer.span, answer.first_ns, message);
         self.settle();
     }
 
@@ -262,8 +263,14 @@ impl Pairing<'_, '_> {
         self.entry != Entry::Turn
     }
 
-    fn report(&mut self, open: &Open, answer: &Answer, message: &Message<'_>) {
-        let (request, response) = (&open.span, &answer.span);
+    fn report(
+        &mut self,
+        open: &Open,
+        response: &Span,
+        first_ns: Option<u64>,
+        message: &Message<'_>,
+    ) {
+        let request = &open.span;
         let Some(timing) = timing(open, response) else {
             self.counts.untimed += 1;
             return;
@@ -293,7 +300,7 @@ impl Pairing<'_, '_> {
             status: message.status,
             cancelled: message.part == Part::Cancel,
             timing,
-            first_ns: answer.first_ns.and_then(|first_ns| first_ns.checked_sub(request.start_ns)),
+            first_ns: first_ns.and_then(|first_ns| first_ns.checked_sub(request.start_ns)),
             deadline_ns: open.deadline_ns.map(NonZero::get),
             request_bytes: request.bytes,
             response_bytes: response.bytes,

@@ -1,5 +1,7 @@
 //! What clients say: header blocks that open streams, and streams that are given up.
 
+use std::num::NonZero;
+
 use super::{
     FIELD_NAMES, Http2Decoder, View,
     frame::CANCEL,
@@ -105,7 +107,7 @@ impl Http2Decoder {
             request_fields(&mut draft, id, &headers, secrets, is_call);
         }
         let timeout = headers.get(Name::GrpcTimeout).filter(|_| is_call);
-        let deadline_ns = timeout.and_then(grpc::timeout_ns);
+        let deadline_ns = timeout.and_then(grpc::timeout_ns).and_then(NonZero::new);
         scratch.give_bytes(headers.into_bytes());
         let message = scratch.finish(draft, correlation, Status::Ok);
         Message { part, deadline_ns, ..message }

@@ -133,17 +133,7 @@ impl Decoder for Datagrams {
 }
 
 /// A message of which nothing is claimed.
-const UNPAIRED: Message<'static> = Message {
-    correlation: Correlation::OneWay,
-    part: Part::Whole,
-    status: crate::protocol::Status::Ok,
-    completes_first: false,
-    deadline_ns: None,
-    operation: "",
-    text: "",
-    fields: &[],
-    passed_over: 0,
-};
+const UNPAIRED: Message<'static> = Message::bare(Correlation::OneWay, Part::Whole);
 
 impl Datagrams {
     fn request<'s>(
