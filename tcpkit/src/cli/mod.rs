@@ -124,7 +124,9 @@ fn protocol_help() -> String {
     for protocol in PROTOCOLS {
         help.push_str(&format!("\n- {}: {}", protocol.name, protocol.summary));
     }
-    help.push_str(&format!("\n- {AUTO}: whatever of them a connection turns out to speak"));
+    help.push_str(&format!(
+        "\n- {AUTO}: whatever of them a connection turns out to speak, but for what fits any"
+    ));
     help.push_str(&format!("\n- {RAW}, or no -p: packets as they are"));
     help
 }
