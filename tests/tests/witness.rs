@@ -263,7 +263,7 @@ fn agents(witness: &Witness, is_labelled: bool, capture: &Path) -> Vec<Exchange>
 
 /// `2026-11-26T11:16:29.263965000Z` in ns since the Unix epoch.
 fn unix_ns(text: &str) -> u64 {
-    let number = |from: usize, to: usize| text[from..to].parse::<u64>().unwrap();
+    let number = |from: usize, to: usize| text.get(from..to).unwrap().parse::<u64>().unwrap();
     let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
     // Days of the civil calendar, with years that begin in March.
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
