@@ -342,14 +342,18 @@ mod tests {
     use super::*;
     use crate::{packet::Endpoint, protocol::PROTOCOLS};
 
-    #[test]
-    fn requests_that_are_passed_over_wait_no_longer() {
+    /// Lets `talk` happen to a pairing with room for ten requests; returns what was counted, the requests
+    /// that were printed, and whether any still waits.
+    fn play(
+        entry: Entry,
+        talk: impl FnOnce(&mut Pairing<'_, '_>),
+    ) -> (MessageCounts, Vec<String>, bool) {
         let end = Endpoint::v4([10, 0, 0, 1], 1);
         let (mut open, mut probation, mut pool) = (None, None, OpenPool::default());
         let (mut counts, mut requests) = (MessageCounts::default(), Vec::new());
-        let mut pairing = Pairing {
+        talk(&mut Pairing {
             protocol: PROTOCOLS[0],
-            entry: Entry::Turn,
+            entry,
             ends: Ends { client: &end, server: &end },
             level: Quality::Exact,
             wall_offset_ns: 0,
@@ -359,17 +363,86 @@ mod tests {
             pool: &mut pool,
             counts: &mut counts,
             emit: &mut |transaction| requests.push(transaction.request.to_owned()),
-        };
+        });
+        (counts, requests, open.is_some())
+    }
+
+    fn at(time_ns: u64) -> Span {
+        Span { start_ns: time_ns, end_ns: time_ns, ..Span::default() }
+    }
+
+    #[test]
+    fn requests_that_are_passed_over_wait_no_longer() {
         let bare = Message::bare(Correlation::Ordered, Part::Whole);
-        for text in ["a", "b", "c", "d"] {
-            assert_eq!(pairing.on_request(&Span::default(), &Message { text, ..bare }), Ok(()));
-        }
-        for passed_over in [2, 0] {
-            let message = Message { passed_over, ..bare };
-            assert_eq!(pairing.on_response(&Span::default(), &message), Ok(()));
-        }
-        assert!(pairing.open.is_none(), "nothing waits");
+        let (counts, requests, waits) = play(Entry::Turn, |pairing| {
+            for text in ["a", "b", "c", "d"] {
+                assert_eq!(pairing.on_request(&at(0), &Message { text, ..bare }), Ok(()));
+            }
+            for passed_over in [2, 0] {
+                let message = Message { passed_over, ..bare };
+                assert_eq!(pairing.on_response(&at(0), &message), Ok(()));
+            }
+        });
         assert_eq!((counts.requests, counts.paired, counts.requests_one_way), (4, 2, 2));
-        assert_eq!(requests, ["c", "d"]);
+        assert_eq!((requests, waits), (vec!["c".to_owned(), "d".to_owned()], false));
+    }
+
+    #[test]
+    fn a_response_whose_beginning_was_not_read_has_no_times() {
+        let bare = Message::bare(Correlation::Id(7), Part::Whole);
+        let (counts, requests, waits) = play(Entry::Number, |pairing| {
+            for (part, text) in [(Part::Last, "cut"), (Part::Whole, "whole"), (Part::Void, "void")]
+            {
+                assert_eq!(pairing.on_request(&at(1), &Message { text, ..bare }), Ok(()));
+                assert_eq!(pairing.on_response(&at(5), &Message { part, ..bare }), Ok(()));
+            }
+        });
+        assert_eq!((counts.paired, counts.untimed, counts.reported), (2, 1, 1));
+        assert_eq!((counts.requests_one_way, counts.responses_one_way), (1, 1));
+        assert_eq!((requests, waits), (vec!["whole".to_owned()], false));
+    }
+
+    #[test]
+    fn numbered_requests_that_nobody_answers_make_room() {
+        let number = |id| Message::bare(Correlation::Id(id), Part::Whole);
+        let (counts, requests, _) = play(Entry::Number, |pairing| {
+            for id in 0..25 {
+                let text = ["old", "new"][usize::from(id == 24)];
+                assert_eq!(pairing.on_request(&at(1), &Message { text, ..number(id) }), Ok(()));
+            }
+            assert_eq!(pairing.on_response(&at(2), &number(0)), Ok(()));
+            assert_eq!(pairing.on_response(&at(2), &number(24)), Ok(()));
+        });
+        assert_eq!((counts.requests_overflowed, counts.orphans, counts.paired), (15, 1, 1));
+        assert_eq!(requests, ["new"]);
+    }
+
+    #[test]
+    fn an_early_answer_ends_the_requests_part_of_the_time() {
+        let ordered = |part| Message::bare(Correlation::Ordered, part);
+        let mut parts = Vec::new();
+        let (counts, ..) = play(Entry::Turn, |pairing| {
+            let mut emit = |it: &Transaction<'_>| {
+                let Timing { request_ns, wait_ns, response_ns } = it.timing;
+                parts.push([request_ns, wait_ns, response_ns]);
+            };
+            let pairing = &mut Pairing {
+                emit: &mut emit,
+                open: &mut *pairing.open,
+                probation: &mut *pairing.probation,
+                pool: &mut *pairing.pool,
+                counts: &mut *pairing.counts,
+                ..*pairing
+            };
+            // Its body goes on while the answer comes, and behind it.
+            assert_eq!(pairing.on_request(&at(10), &ordered(Part::First)), Ok(()));
+            assert_eq!(pairing.on_request(&at(20), &ordered(Part::Middle)), Ok(()));
+            assert_eq!(pairing.on_response(&at(25), &ordered(Part::First)), Ok(()));
+            assert_eq!(pairing.on_request(&at(30), &ordered(Part::Middle)), Ok(()));
+            assert_eq!(pairing.on_response(&at(40), &ordered(Part::Last)), Ok(()));
+            assert_eq!(pairing.on_request(&at(50), &ordered(Part::Last)), Ok(()));
+        });
+        assert_eq!((counts.requests, counts.paired, counts.reported), (1, 1, 1));
+        assert_eq!(parts, [[15, 0, 15]]);
     }
 }
