@@ -53,8 +53,10 @@ const BLOCK: usize = 65_000;
 const MAX_BLOCKS: usize = 40;
 
 /// How much memory may be used beyond what was before the first packet, in bytes. A connection may keep
-/// 64 KiB of each direction for its decoder, and requests that wait (see `wire.rs` for their bound).
-const MAX_MEMORY: usize = 4 << 20;
+/// 64 KiB of each direction for its decoder, requests that wait (see `wire.rs` for their bound) with up to
+/// 4 MiB of their texts, what a decoder notes of each of up to 64 Ki of them, and, where datagrams are read,
+/// a table of 8 MiB is on top that knows them again.
+const MAX_MEMORY: usize = 16 << 20;
 
 /// Counts the memory of each thread by itself: an engine does all its work on one.
 struct Counting;
