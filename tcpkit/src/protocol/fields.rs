@@ -3,7 +3,7 @@
 //! Each field is its name's position in [`super::Protocol::field_names`] (one byte), a tag (one
 //! byte), and its value: eight bytes for numbers, a two-byte length and UTF-8 for text.
 
-use super::text::Text;
+use super::text::{Text, plain};
 
 const TAG_INT: u8 = 0;
 const TAG_TEXT: u8 = 1;
@@ -77,6 +77,18 @@ impl FieldWriter {
         push(&mut text);
         self.text(name, text.as_str());
         self.text = text;
+    }
+
+    /// Adds at most `max` bytes of text made of bytes of the wire, which nearly always print as they are.
+    #[inline]
+    pub fn wire(&mut self, name: u8, max: usize, value: &[u8]) {
+        if !self.wanted {
+            return;
+        }
+        match plain(value) {
+            Some(value) if value.len() <= max => self.text(name, value),
+            _ => self.text_with(name, max, |text| text.push_bytes(value)),
+        }
     }
 
     /// The packed fields, for [`Fields::new`].

@@ -8,6 +8,7 @@
 
 mod cursor;
 pub mod detect;
+mod digits;
 #[cfg(test)]
 mod driver;
 pub mod fields;
@@ -98,6 +99,15 @@ pub enum Entry {
     /// Anywhere: messages come in datagrams, which stand alone, and carry numbers. What
     /// [`Protocol::datagrams`] decodes is entered like that whatever [`Protocol::entry`] says.
     Datagram,
+}
+
+impl Entry {
+    /// Whether messages carry numbers.
+    #[inline]
+    #[must_use]
+    pub fn is_numbered(self) -> bool {
+        self != Self::Turn
+    }
 }
 
 /// What the first bytes of one side of a connection look like.

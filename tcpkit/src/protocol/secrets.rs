@@ -53,6 +53,19 @@ pub fn is_secret_header(name: &[u8]) -> bool {
     HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 
+/// The longest authentication scheme that is shown, in bytes: what is longer may be a secret itself.
+pub const MAX_SCHEME: usize = 16;
+
+/// The authentication scheme in front of credentials, up to the first space (RFC 9110 §11.4); empty where
+/// there is none.
+#[must_use]
+pub fn scheme(value: &[u8]) -> &[u8] {
+    let end = value.iter().take(MAX_SCHEME.saturating_add(1)).position(|byte| *byte == b' ');
+    let scheme = end.and_then(|end| value.get(..end)).unwrap_or_default();
+    let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    if is_scheme { scheme } else { &[] }
+}
+
 /// The names of parameters whose values are secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretNames(Arc<[Box<str>]>);

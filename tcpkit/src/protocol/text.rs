@@ -3,6 +3,8 @@
 //! Nothing that could drive a terminal survives: control characters (C0, DEL, C1), invalid UTF-8
 //! and the characters that reorder or hide text are written as escapes.
 
+use super::digits::Digits;
+
 /// What ends a text that was longer than its bound.
 const CUT: &str = "...";
 
@@ -79,6 +81,11 @@ impl Text {
                 self.push_hex(byte);
             }
         }
+    }
+
+    /// Appends a number.
+    pub fn push_number(&mut self, number: i64) {
+        self.push_str(Digits::default().signed(number));
     }
 
     /// Appends one character, escaped where it would not print.

@@ -7,7 +7,7 @@ use crate::protocol::{
     Draft, SecretNames,
     fields::FieldWriter,
     secrets::{self, REDACTED},
-    text::{Text, plain},
+    text::Text,
     url::{Target, split_userinfo},
 };
 
@@ -82,7 +82,7 @@ pub(super) fn request(
     fields.text(field::METHOD, method.get(..MAX_FIELD).unwrap_or(method));
     let host = if target.authority.is_empty() { host } else { split_userinfo(target.authority).1 };
     if !host.is_empty() {
-        bytes(fields, field::HOST, host);
+        fields.wire(field::HOST, MAX_FIELD, host);
     }
     if !target.path.is_empty() {
         fields.text_with(field::PATH, MAX_FIELD, |text| target.push_path(text, secret_names));
@@ -127,23 +127,16 @@ fn shown(fields: &mut FieldWriter, headers: &[Header<'_>], names: &[(&str, u8)])
         if secrets::is_secret_header(name.as_bytes()) {
             secret(fields, at, header.value);
         } else {
-            bytes(fields, at, header.value);
+            fields.wire(at, MAX_FIELD, header.value);
         }
     }
 }
 
-/// The longest scheme that is shown, in bytes: what is longer may be a secret itself.
-const MAX_SCHEME: usize = 16;
-
 /// Adds a secret's kind. Only `Authorization` says one: the scheme before the first space (RFC 9110
 /// §11.4).
 fn secret(fields: &mut FieldWriter, at: u8, value: &[u8]) {
-    let scheme = match value.iter().position(|&byte| byte == b' ') {
-        Some(end) if at == field::AUTHORIZATION => value.get(..end).unwrap_or_default(),
-        _ => &[],
-    };
-    let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    if scheme.is_empty() || scheme.len() > MAX_SCHEME || !is_scheme {
+    let scheme = if at == field::AUTHORIZATION { secrets::scheme(value) } else { &[] };
+    if scheme.is_empty() {
         fields.text(at, REDACTED);
         return;
     }
@@ -152,12 +145,4 @@ fn secret(fields: &mut FieldWriter, at: u8, value: &[u8]) {
         text.push_str(" ");
         text.push_str(REDACTED);
     });
-}
-
-/// Adds bytes of the wire, which nearly always are text that is printable.
-fn bytes(fields: &mut FieldWriter, at: u8, value: &[u8]) {
-    match plain(value) {
-        Some(value) if value.len() <= MAX_FIELD => fields.text(at, value),
-        _ => fields.text_with(at, MAX_FIELD, |text| text.push_bytes(value)),
-    }
 }

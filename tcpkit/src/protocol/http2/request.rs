@@ -220,31 +220,32 @@ fn request_fields(
     ];
     for (name, header) in plain {
         if let Some(value) = headers.get(header) {
-            show::bytes(fields, name, value);
+            fields.wire(name, show::MAX_FIELD, value);
         }
     }
     if let Some(authority) = authority(headers) {
-        show::with(fields, field::HOST, |text| url::push_authority(text, authority));
+        fields.text_with(field::HOST, show::MAX_FIELD, |text| url::push_authority(text, authority));
     }
     if let Some(target) = headers.get(Name::Path) {
         let target = Target::new(target);
-        show::with(fields, field::PATH, |text| target.push_path(text, secrets));
+        fields.text_with(field::PATH, show::MAX_FIELD, |text| target.push_path(text, secrets));
         if !target.query.is_empty() {
-            show::with(fields, field::QUERY, |text| target.push_query(text, secrets));
+            fields
+                .text_with(field::QUERY, show::MAX_FIELD, |text| target.push_query(text, secrets));
         }
         if is_call && let Some((service, method)) = grpc::split_path(grpc::call(target.path)) {
-            show::bytes(fields, field::SERVICE, service);
-            show::bytes(fields, field::CALL, method);
+            fields.wire(field::SERVICE, show::MAX_FIELD, service);
+            fields.wire(field::CALL, show::MAX_FIELD, method);
         }
     }
     if let Some(scheme) = headers.get(Name::Authorization) {
-        show::with(fields, field::AUTHORIZATION, |text| {
+        fields.text_with(field::AUTHORIZATION, show::MAX_FIELD, |text| {
             text.push_bytes(scheme);
             text.push_str(if scheme.is_empty() { "" } else { " " });
             text.push_str(crate::protocol::secrets::REDACTED);
         });
     }
     if is_call && let Some(encoding) = headers.get(Name::GrpcEncoding) {
-        show::bytes(fields, field::ENCODING, encoding);
+        fields.wire(field::ENCODING, show::MAX_FIELD, encoding);
     }
 }

@@ -194,7 +194,7 @@ fn note_content_type(stream: &mut Stream, headers: &Headers, scratch: &mut Scrat
         && stream.is_shown
     {
         let mut draft = scratch.draft();
-        show::bytes(&mut draft.fields, field::CONTENT_TYPE, content_type);
+        draft.fields.wire(field::CONTENT_TYPE, show::MAX_FIELD, content_type);
         stream.draft = Some(draft);
     }
 }
@@ -204,7 +204,7 @@ fn show_status(draft: &mut Draft, status: u16) -> Status {
         draft.text.push_str(UNKNOWN);
         return Status::Unknown;
     }
-    show::push_number(&mut draft.text, u32::from(status));
+    draft.text.push_number(i64::from(status));
     draft.fields.int(field::STATUS, i64::from(status));
     if status >= 400 { Status::Error } else { Status::Ok }
 }
@@ -226,7 +226,7 @@ fn show_call_status(
     let Some(code) = code else {
         if status >= 300 {
             // A proxy answered.
-            show::push_number(&mut draft.text, u32::from(status));
+            draft.text.push_number(i64::from(status));
             return Status::Error;
         }
         if headers.is_none_or(|headers| !headers.hides_some()) {
@@ -250,7 +250,7 @@ fn show_call_status(
     }
     match name {
         Some(name) => draft.text.push_str(name),
-        None => show::push_number(&mut draft.text, code),
+        None => draft.text.push_number(i64::from(code)),
     }
     let said = headers.and_then(|headers| headers.get(Name::GrpcMessage));
     if said.is_none() && headers.is_some_and(Headers::hides_some) {
@@ -261,7 +261,7 @@ fn show_call_status(
         let said: Vec<u8> = url::percent_decoded(said).take(show::MAX_FIELD).collect();
         draft.text.push_str(": ");
         draft.text.push_bytes(&said);
-        show::bytes(&mut draft.fields, field::GRPC_MESSAGE, &said);
+        draft.fields.wire(field::GRPC_MESSAGE, show::MAX_FIELD, &said);
     }
     Status::Error
 }

@@ -34,32 +34,10 @@ pub(super) mod field {
     pub(in crate::protocol::http2) const KIND: u8 = 23;
 }
 
-/// Adds bytes of the wire as text.
-pub(super) fn bytes(fields: &mut FieldWriter, name: u8, value: &[u8]) {
-    if !fields.wanted() {
-        return;
-    }
-    let is_plain = value.len() <= MAX_FIELD && value.iter().all(|byte| (0x20..0x7f).contains(byte));
-    match std::str::from_utf8(value) {
-        Ok(value) if is_plain => fields.text(name, value),
-        _ => with(fields, name, |text| text.push_bytes(value)),
-    }
-}
-
-/// Adds the text that `push` writes.
-pub(super) fn with(fields: &mut FieldWriter, name: u8, push: impl FnOnce(&mut Text)) {
-    if fields.wanted() {
-        let mut text = Text::default();
-        text.reset(MAX_FIELD);
-        push(&mut text);
-        fields.text(name, text.as_str());
-    }
-}
-
 /// Adds the name of the error with which a stream was given up.
 pub(super) fn error_field(fields: &mut FieldWriter, code: Option<u32>) {
     if code.is_some() {
-        with(fields, field::RESET, |text| push_error(text, code));
+        fields.text_with(field::RESET, MAX_FIELD, |text| push_error(text, code));
     }
 }
 
@@ -68,22 +46,6 @@ pub(super) fn push_error(text: &mut Text, code: Option<u32>) {
     let Some(code) = code else { return text.push_str(UNKNOWN) };
     match frame::error_name(code) {
         Some(name) => text.push_str(name),
-        None => push_number(text, code),
+        None => text.push_number(i64::from(code)),
     }
-}
-
-/// Writes a number.
-pub(super) fn push_number(text: &mut Text, number: u32) {
-    let mut digits = [0_u8; 10];
-    let mut rest = number;
-    let mut begin = digits.len();
-    for (at, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
-        rest /= 10;
-        begin = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    text.push_bytes(digits.get(begin..).unwrap_or_default());
 }

@@ -277,7 +277,7 @@ fn report(
             Some(name) => draft.text.push_str(name),
             None => {
                 draft.text.push_str("error ");
-                saying::push_number(&mut draft.text, i64::from(answered.error));
+                draft.text.push_number(i64::from(answered.error));
             }
         }
         let Draft { text, fields, .. } = draft.as_mut();
@@ -297,14 +297,14 @@ fn name(header: &Header<'_>, api: Option<&'static Api>, known: bool, draft: &mut
         Some(api) => operation.push_str(api.name),
         None => {
             operation.push_str("ApiKey(");
-            saying::push_number(operation, i64::from(header.key));
+            operation.push_number(i64::from(header.key));
             operation.push_str(")");
         }
     }
     text.push_str(operation.as_str());
     if !known {
         text.push_str(" v");
-        saying::push_number(text, i64::from(header.version));
+        text.push_number(i64::from(header.version));
     }
     if fields.wanted() {
         fields.text(field::API, operation.as_str());

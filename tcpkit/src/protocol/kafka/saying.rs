@@ -1,7 +1,7 @@
 //! Writes down what a request says: its text, and beside it the fields.
 
 use super::{fields as field, reader::Reader};
-use crate::protocol::{fields::FieldWriter, scratch::Draft, text::Text};
+use crate::protocol::{digits::Digits, fields::FieldWriter, scratch::Draft};
 
 /// At most so many bytes of the text are kept for what comes behind topics.
 const MAX_RESERVE: usize = 40;
@@ -90,7 +90,7 @@ impl<'d> Saying<'d> {
     /// ` name=value unit`.
     pub(super) fn number(&mut self, name: &str, value: i64, unit: &str) {
         self.name(name);
-        push_number(&mut self.draft.text, value);
+        self.draft.text.push_number(value);
         self.draft.text.push_str(unit);
     }
 
@@ -166,7 +166,7 @@ impl<'d> Saying<'d> {
             }
             if is_first || self.has_room(0) {
                 self.draft.text.push_str(if is_first { "" } else { "," });
-                push_number(&mut self.draft.text, i64::from(partition));
+                self.draft.text.push_number(i64::from(partition));
             }
         }
         if self.draft.fields.wanted() {
@@ -263,48 +263,11 @@ pub(super) enum Topic<'a> {
     Id([u8; 16]),
 }
 
-/// A field made of bytes of the wire.
+/// A field made of bytes of the wire, if there are any.
 pub(super) fn push_field(fields: &mut FieldWriter, field: u8, value: &[u8]) {
-    if !fields.wanted() || value.is_empty() {
-        return;
+    if !value.is_empty() {
+        fields.wire(field, MAX_FIELD, value);
     }
-    let is_plain = value.len() <= MAX_FIELD && value.iter().all(|byte| (0x20..0x7f).contains(byte));
-    match std::str::from_utf8(value) {
-        Ok(value) if is_plain => fields.text(field, value),
-        _ => {
-            let mut text = Text::default();
-            text.reset(MAX_FIELD);
-            text.push_bytes(value);
-            fields.text(field, text.as_str());
-        }
-    }
-}
-
-/// Appends a number.
-pub(super) fn push_number(text: &mut Text, value: i64) {
-    let mut room = [0; 20];
-    text.push_str(std::str::from_utf8(digits(value, &mut room)).unwrap_or_default());
-}
-
-/// A number's decimal digits, at the end of `room`.
-fn digits(value: i64, room: &mut [u8; 20]) -> &[u8] {
-    let mut rest = value.unsigned_abs();
-    let mut begin = room.len();
-    for (at, slot) in room.iter_mut().enumerate().rev() {
-        *slot = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
-        begin = at;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0
-        && let Some(slot) = begin.checked_sub(1).and_then(|at| room.get_mut(at))
-    {
-        *slot = b'-';
-        begin = begin.saturating_sub(1);
-    }
-    room.get(begin..).unwrap_or_default()
 }
 
 /// A list with commas, for a field. It has no memory of its own to be taken and given back.
@@ -331,8 +294,8 @@ impl List {
 
     /// As Kafka writes a partition: `topic-0`.
     fn push_partition(&mut self, topic: &[u8], partition: i32) {
-        let mut room = [0; 20];
-        self.push_pieces(&[topic, b"-", digits(i64::from(partition), &mut room)]);
+        let mut digits = Digits::default();
+        self.push_pieces(&[topic, b"-", digits.signed(i64::from(partition)).as_bytes()]);
     }
 
     fn push_pieces(&mut self, pieces: &[&[u8]]) {
@@ -389,6 +352,7 @@ fn base64(id: [u8; 16]) -> [u8; 22] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::text::Text;
 
     #[test]
     fn topic_numbers_look_as_kafka_writes_them() {
@@ -403,7 +367,7 @@ mod tests {
         for value in [0, 7, -1, 10, -120, 999, i64::from(i32::MIN), i64::MAX, i64::MIN] {
             let mut text = Text::default();
             text.reset(100);
-            push_number(&mut text, value);
+            text.push_number(value);
             assert_eq!(text.as_str(), value.to_string());
         }
     }

@@ -182,7 +182,7 @@ fn note_command(draft: &mut Draft, command: &Command, name: &[u8]) {
 #[inline]
 pub(super) fn note_key(draft: &mut Draft, key: &[u8]) {
     if draft.fields.wanted() {
-        render::field(key, |key| draft.fields.text(field::KEY, key));
+        draft.fields.wire(field::KEY, render::MAX_FIELD, key);
     }
 }
 
@@ -257,7 +257,7 @@ fn note_meta(draft: &mut Draft, shape: Shape, mut words: Words<'_>, echo: &mut E
             [b'O', opaque @ ..] => {
                 echo.opaque = fingerprint(opaque);
                 if draft.fields.wanted() {
-                    render::field(opaque, |opaque| draft.fields.text(field::OPAQUE, opaque));
+                    draft.fields.wire(field::OPAQUE, render::MAX_FIELD, opaque);
                 }
             }
             [b'T', exptime @ ..] => {

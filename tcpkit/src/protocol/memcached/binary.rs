@@ -14,9 +14,11 @@ use super::{
     link::{Asked, For, Link},
     render,
     request::{Extent, Fit, Requests},
-    response::{self, Digits, Report, Responses},
+    response::{self, Report, Responses},
 };
-use crate::protocol::{Correlation, Part, Probe, Scratch, Status, Step, scratch::Draft};
+use crate::protocol::{
+    Correlation, Part, Probe, Scratch, Status, Step, digits::Digits, scratch::Draft,
+};
 
 /// The first byte of every request.
 pub(super) const REQUEST: u8 = 0x80;
@@ -155,7 +157,7 @@ fn read_request(header: &Header, packet: &[u8], mut draft: Box<Draft>) -> Held {
     let mut digits = Digits::default();
     let mut number = |draft: &mut Draft, number: u64| {
         draft.text.push_str(" ");
-        draft.text.push_str(digits.of(number));
+        draft.text.push_str(digits.unsigned(number));
     };
     let exptime = match (opcode.kind, extras.len()) {
         (Kind::Touch, 4) => integer(extras, 0, 4),
@@ -177,7 +179,7 @@ fn read_request(header: &Header, packet: &[u8], mut draft: Box<Draft>) -> Held {
         render::words(&mut draft.text, key);
         match opcode.kind {
             Kind::Sasl => {
-                render::field(key, |key| draft.fields.text(field::MECHANISM, key));
+                draft.fields.wire(field::MECHANISM, render::MAX_FIELD, key);
                 draft.text.push_str(" ");
                 render::secret(&mut draft.text);
             }
@@ -336,7 +338,7 @@ fn read_response(
     if status == 0 {
         match (opcode.kind, integer(value, 0, 8)) {
             (Kind::Count, Some(number)) if header.value_len == 8 => {
-                draft.fields.text(field::RESULT, Digits::default().of(number));
+                draft.fields.text(field::RESULT, Digits::default().unsigned(number));
             }
             _ => draft.fields.text(field::RESULT, opcode.done),
         }

@@ -78,21 +78,6 @@ pub(super) fn secret(text: &mut Text) {
     text.push_str(REDACTED);
 }
 
-/// Calls `note` with bytes as a field shows them.
-#[inline]
-pub(super) fn field(bytes: &[u8], note: impl FnOnce(&str)) {
-    let plain = bytes.len() <= MAX_FIELD && bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
-    match std::str::from_utf8(bytes) {
-        Ok(ascii) if plain => note(ascii),
-        _ => {
-            let mut text = Text::default();
-            text.reset(MAX_FIELD);
-            text.push_bytes(bytes);
-            note(text.as_str());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

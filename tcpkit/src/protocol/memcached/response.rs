@@ -7,7 +7,9 @@ use super::{
     link::{For, Link},
     render,
 };
-use crate::protocol::{Correlation, Message, Part, Scratch, Status, Step, scratch::Draft};
+use crate::protocol::{
+    Correlation, Message, Part, Scratch, Status, Step, digits::Digits, scratch::Draft,
+};
 
 /// The server's side of a connection.
 #[derive(Debug, Default)]
@@ -315,7 +317,7 @@ impl Outcome<'_> {
             return;
         }
         if name.is_empty() {
-            render::field(first, |first| draft.fields.text(field::RESULT, first));
+            draft.fields.wire(field::RESULT, render::MAX_FIELD, first);
         } else {
             draft.fields.text(field::RESULT, name);
         }
@@ -327,42 +329,21 @@ impl Outcome<'_> {
             draft.fields.int(field::REPLY_BYTES, i64::try_from(self.bytes).unwrap_or(i64::MAX));
         }
         if self.class == class::ERROR {
-            render::field(self.line, |error| draft.fields.text(field::ERROR, error));
+            draft.fields.wire(field::ERROR, render::MAX_FIELD, self.line);
         }
     }
 
     fn word(&self, draft: &mut Draft, name: &str) {
         if self.class == class::VALUES {
             let mut digits = Digits::default();
-            draft.text.push_str(digits.of(self.hits));
+            draft.text.push_str(digits.unsigned(u64::from(self.hits)));
             draft.text.push_str(" of ");
-            draft.text.push_str(digits.of(self.keys));
+            draft.text.push_str(digits.unsigned(u64::from(self.keys)));
         } else if !name.is_empty() {
             draft.text.push_str(name);
         } else if self.class != class::END {
             render::words(&mut draft.text, self.line);
         }
-    }
-}
-
-/// A number's digits.
-#[derive(Default)]
-pub(super) struct Digits([u8; 20]);
-
-impl Digits {
-    pub(super) fn of(&mut self, number: impl Into<u64>) -> &str {
-        let mut number = number.into();
-        let mut len = 0_usize;
-        for place in self.0.iter_mut().rev() {
-            *place = b'0'.wrapping_add(u8::try_from(number % 10).unwrap_or_default());
-            number /= 10;
-            len = len.wrapping_add(1);
-            if number == 0 {
-                break;
-            }
-        }
-        let from = self.0.len().saturating_sub(len);
-        self.0.get(from..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or("")
     }
 }
 

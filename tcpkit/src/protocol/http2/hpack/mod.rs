@@ -15,6 +15,7 @@ use self::{
     names::{INTERESTING, STATIC_LEN, static_field},
     table::Table,
 };
+use crate::protocol::secrets::scheme;
 pub(super) use names::Name;
 
 /// The block is not what an encoder makes.
@@ -207,7 +208,7 @@ impl Decoder {
         value.decode(&mut headers.bytes)?;
         let value_len = length(headers.bytes.len().saturating_sub(begin))?;
         if name == Name::Authorization {
-            let kept = headers.bytes.get(begin..).map_or(0, scheme_len);
+            let kept = headers.bytes.get(begin..).map_or(0, |value| scheme(value).len());
             headers.bytes.truncate(begin.saturating_add(kept));
         }
         if is_kept {
@@ -237,19 +238,6 @@ fn dynamic(index: usize) -> usize {
 /// Lengths in a table are small: a header block is at most 64 KiB long.
 fn length(len: usize) -> Result<u32, Stop> {
     u32::try_from(len).map_err(|_| Stop::Broken)
-}
-
-/// The longest authentication scheme that is shown, in bytes.
-const MAX_SCHEME: usize = 16;
-
-/// The length of the authentication scheme in front of credentials; 0 where there is none.
-fn scheme_len(value: &[u8]) -> usize {
-    let len =
-        value.iter().take(MAX_SCHEME.saturating_add(1)).position(|byte| *byte == b' ').unwrap_or(0);
-    let is_scheme = value
-        .get(..len)
-        .is_some_and(|scheme| scheme.iter().all(|it| it.is_ascii_alphanumeric() || *it == b'-'));
-    if is_scheme { len } else { 0 }
 }
 
 /// The name that is written out, and its length where the field is kept.

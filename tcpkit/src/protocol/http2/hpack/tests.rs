@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::secrets::MAX_SCHEME;
 
 /// Bytes written in hexadecimal.
 fn hex(text: &str) -> Vec<u8> {
@@ -360,7 +361,7 @@ fn truth(said: &[Said]) -> Vec<(Name, String)> {
     for (name, value, _) in said {
         let name = Name::of(NAMES[*name].as_bytes());
         let value = match name {
-            Name::Authorization => value.get(..scheme_len(value.as_bytes())).unwrap().to_owned(),
+            Name::Authorization => value.get(..scheme(value.as_bytes()).len()).unwrap().to_owned(),
             _ if name.has_value() => value.clone(),
             _ => String::new(),
         };
