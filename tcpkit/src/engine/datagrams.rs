@@ -1,6 +1,6 @@
 //! What two ends say in UDP datagrams: there is no handshake, no order and no end; each stands alone.
 
-use super::shared::Shared;
+use super::shared::{Shared, direction};
 use crate::{
     capture::Frame,
     flow::{
@@ -75,10 +75,7 @@ impl Datagrams {
         let Pair { role, protocol, conversation } = &mut flow.state;
         let direction = direction(*role, side);
         let bytes = u64::from(datagram.payload.wire_len);
-        match direction {
-            Direction::Request => shared.ledger.bytes.request += bytes,
-            Direction::Response => shared.ledger.bytes.response += bytes,
-        }
+        shared.count_bytes(direction == Direction::Request, bytes);
         shared.ledger.packets.datagrams += 1;
         let mut context = shared.context(&flow.key, *protocol, *role, emit);
         context.entry = Entry::Datagram;
@@ -132,10 +129,6 @@ fn spoken<H: Hints>(shared: &Shared<H>, key: &FlowKey) -> Option<(u8, MakeDecode
     let is_named = |port: &u16| shared.hints.is_named(*port);
     let named = || with_datagrams().next().filter(|_| ports.iter().any(is_named));
     usual.or_else(named).map(|(at, _, decoder)| (at, decoder))
-}
-
-fn direction(role: Role, side: Side) -> Direction {
-    if side == role.client { Direction::Request } else { Direction::Response }
 }
 
 fn finish<H: Hints>(

@@ -48,6 +48,11 @@ pub(super) enum Fate {
     Foreign,
 }
 
+/// Which way bytes of this side go.
+pub(super) fn direction(role: Role, side: Side) -> Direction {
+    if side == role.client { Direction::Request } else { Direction::Response }
+}
+
 /// What all connections share.
 pub(super) struct Shared<H> {
     pub(super) selection: Selection,
@@ -131,7 +136,7 @@ impl<H: Hints> Shared<H> {
             return;
         }
         let role = self.role(key, state, side, event, emit);
-        let direction = if side == role.client { Direction::Request } else { Direction::Response };
+        let direction = direction(role, side);
         if role.certainty == Certainty::Order && self.fits_any(state) {
             // Whatever it is, the sides may as well be the other way round.
             self.count_event(direction == Direction::Request, event, Fate::Unread);
@@ -164,15 +169,21 @@ impl<H: Hints> Shared<H> {
             }
             StreamEvent::End | StreamEvent::Reset => 0,
         };
-        match is_request {
-            true => self.ledger.bytes.request += bytes,
-            false => self.ledger.bytes.response += bytes,
-        }
+        self.count_bytes(is_request, bytes);
         match fate {
             // Its conversation counts.
             Fate::Handled => {}
             Fate::Unread => self.ledger.messages.unread_bytes += bytes,
             Fate::Foreign => self.ledger.messages.foreign_bytes += bytes,
+        }
+    }
+
+    /// Counts payload bytes.
+    #[inline]
+    pub(super) fn count_bytes(&mut self, is_request: bool, bytes: u64) {
+        match is_request {
+            true => self.ledger.bytes.request += bytes,
+            false => self.ledger.bytes.response += bytes,
         }
     }
 

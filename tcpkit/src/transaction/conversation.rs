@@ -214,7 +214,7 @@ impl Conversation {
         if let Some(probation) = &mut self.probation {
             probation.note(chunk.time_ns);
         }
-        if is_numbered(context) {
+        if context.entry.is_numbered() {
             if !self.sync.reads(direction) && !self.try_rejoin(direction, chunk, context) {
                 context.counts.unread_bytes += bytes;
                 return;
@@ -295,7 +295,7 @@ impl Conversation {
         };
         let Context { protocol, entry, ends, scratch, pool, counts, limits, emit, .. } = context;
         let mut lost = None;
-        let is_numbered = *entry != Entry::Turn;
+        let is_numbered = entry.is_numbered();
         let mut pairing = Pairing {
             protocol,
             entry: *entry,
@@ -332,6 +332,10 @@ impl Conversation {
             Input::Cut(chunk, len) => stream.feed_cut(chunk, len, &mut reading, &mut on_message),
             Input::Gap(len, cause) => stream.gap(len, cause, &mut reading, &mut on_message),
             Input::End => stream.end(&mut reading, &mut on_message),
+            Input::TurnOver => {
+                pairing.finish_turn();
+                return;
+            }
         };
         let Err(loss) = result else { return };
         let reason = match (lost, loss) {
@@ -455,23 +459,7 @@ impl Conversation {
     /// Hands over the response whose end only the client's next turn would tell, if one came.
     #[inline(never)]
     fn finish_turn(&mut self, context: &mut Context<'_, '_>) {
-        let (level, wall_offset_ns) = (self.level, self.wall_offset_ns);
-        let Self { open, probation, .. } = self;
-        let Context { protocol, entry, ends, pool, counts, limits, emit, .. } = context;
-        let mut pairing = Pairing {
-            protocol,
-            entry: *entry,
-            ends: *ends,
-            level,
-            wall_offset_ns,
-            limits: *limits,
-            open,
-            probation,
-            pool,
-            counts,
-            emit,
-        };
-        pairing.finish_turn();
+        self.read(Direction::Response, Input::TurnOver, context);
     }
 
     /// Time passed: a connection that went quiet with nothing open has proven its pairing.
@@ -509,11 +497,6 @@ impl Conversation {
     }
 }
 
-/// Whether messages carry numbers.
-fn is_numbered(context: &Context<'_, '_>) -> bool {
-    context.entry != Entry::Turn
-}
-
 /// Why a conversation is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -533,4 +516,6 @@ enum Input<'c, 'b> {
     Gap(u64, GapCause),
     /// The sender said that nothing more comes.
     End,
+    /// What only turns tell apart is over, as far as the server is concerned.
+    TurnOver,
 }

@@ -46,28 +46,27 @@ impl Pairing<'_, '_> {
 
     fn push(&mut self, span: &Span, message: &Message<'_>) -> Result<(), Lost> {
         let queue = self.open.get_or_insert_with(|| self.pool.take());
-        if self.entry != Entry::Turn && queue.len() >= self.limits.max_open {
+        if self.entry.is_numbered() && queue.len() >= self.limits.max_open {
             // Some responses never come, or got lost: the oldest has the least to hope for.
             self.counts.requests_overflowed += u64::from(queue.forget(Correlation::Ordered));
             queue.settle();
         }
+        let untimed;
+        let mut span = span;
         if self.entry == Entry::Datagram && queue.forget(message.correlation) {
             // An earlier one with this number was answered by a datagram that got lost, or is still to be
             // answered: nobody can tell whose the next response is.
             self.counts.requests_lost += 1;
             queue.settle();
-            let span = Span { untimed: true, ..*span };
-            if !queue.push(&span, message, self.limits.max_open) {
-                self.counts.requests_overflowed += 1;
-            }
-            return Ok(());
+            untimed = Span { untimed: true, ..*span };
+            span = &untimed;
         }
         if queue.push(span, message, self.limits.max_open) {
             return Ok(());
         }
         self.counts.requests_overflowed += 1;
         // With numbers the others are not in doubt: to the response that comes no request will be found.
-        if self.is_numbered() { Ok(()) } else { Err(Lost::Overflow) }
+        if self.entry.is_numbered() { Ok(()) } else { Err(Lost::Overflow) }
     }
 
     /// A part of a request that is not its first, or of one whose beginning only the turns tell.
@@ -165,8 +164,8 @@ impl Pairing<'_, '_> {
     #[cold]
     fn pass_over(&mut self, count: u32) {
         for _ in 0..count {
-            let passed = self.open.as_mut().and_then(|queue| queue.answer(Correlation::Ordered));
-            self.counts.requests_one_way += u64::from(passed.is_some());
+            let forget = |queue: &mut Box<OpenQueue>| queue.forget(Correlation::Ordered);
+            self.counts.requests_one_way += u64::from(self.open.as_mut().is_some_and(forget));
         }
     }
 
@@ -174,7 +173,7 @@ impl Pairing<'_, '_> {
     /// it says; where only their order tells, the order is another than was thought.
     fn orphan(&mut self) -> Result<(), Lost> {
         self.counts.orphans += 1;
-        if self.is_numbered() { Ok(()) } else { Err(Lost::Orphan) }
+        if self.entry.is_numbered() { Ok(()) } else { Err(Lost::Orphan) }
     }
 
     /// A part of a response that is not its last, as far as is known.
@@ -196,7 +195,7 @@ impl Pairing<'_, '_> {
             }
             (_, Correlation::OneWay) => Ok(()),
             // Counted with its last part.
-            _ if self.is_numbered() => Ok(()),
+            _ if self.entry.is_numbered() => Ok(()),
             _ => {
                 self.counts.responses += 1;
                 self.orphan()
@@ -257,10 +256,6 @@ impl Pairing<'_, '_> {
                 self.pool.put(queue);
             }
         }
-    }
-
-    fn is_numbered(&self) -> bool {
-        self.entry != Entry::Turn
     }
 
     fn report(
