@@ -12,10 +12,12 @@ use self::{
     shared::{Shared, State},
 };
 use crate::{
-    capture::{Frame, HookDirection},
+    capture::Frame,
     config::Limits,
     flow::{
-        Assembler, FlowId, FlowKey, FlowTable, Verdict, assembler::Arrival, role::Hints,
+        Assembler, FlowId, FlowKey, FlowTable, Verdict,
+        assembler::{Arrival, carrier},
+        role::Hints,
         table::Flow,
     },
     ledger::Ledger,
@@ -231,12 +233,17 @@ impl<H: Hints> Engine<H> {
         let count = self.flows.places() / SWEEP_PART + 1;
         let expiry = self.shared.limits.expiry;
         let shared = &mut self.shared;
-        self.flows.sweep(self.now_ns, expiry, count, |mut flow| {
-            if !flow.state.ended {
-                shared.ledger.flows.expired += 1;
-            }
-            shared.forget(&mut flow, Ending::Forgotten, emit);
-        });
+        self.flows.sweep(
+            self.now_ns,
+            count,
+            |flow| expiry.limit_ns(flow),
+            |mut flow| {
+                if !flow.state.ended {
+                    shared.ledger.flows.expired += 1;
+                }
+                shared.forget(&mut flow, Ending::Forgotten, emit);
+            },
+        );
         self.datagrams.sweep(self.now_ns, SWEEP_PART, shared, emit);
     }
 
@@ -256,16 +263,6 @@ impl<H: Hints> Engine<H> {
 fn is_waiting(flow: &Flow<State>) -> bool {
     flow.assembler.is_waiting()
         || flow.state.conversation.as_ref().is_some_and(|talk| talk.is_waiting())
-}
-
-/// A packet seen twice by the same way is a retransmit, by another a duplicate.
-fn carrier(frame: &Frame<'_>) -> u32 {
-    let direction = match frame.direction {
-        HookDirection::Ingress => 1,
-        HookDirection::Egress => 2,
-        HookDirection::Unknown => 3,
-    };
-    frame.ifindex << 2 | direction
 }
 
 /// What is known of ports when nothing else is: the protocol's usual ones.

@@ -10,6 +10,7 @@
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod connection;
 pub mod engine;
 pub mod filter;
 pub mod flow;

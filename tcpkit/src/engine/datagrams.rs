@@ -6,7 +6,6 @@ use crate::{
     flow::{
         FlowKey, FlowTable, Side,
         role::{self, Evidence, Hints, Role},
-        table::Expiry,
     },
     packet::{Datagram, Once},
     protocol::{Decoder, Direction, Entry, selection::Candidates},
@@ -93,10 +92,15 @@ impl Datagrams {
         let Some(pairs) = &mut self.pairs else { return };
         let idle_ns = shared.limits.expiry.idle_ns.min(IDLE_NS);
         let count = pairs.places() / part + 1;
-        pairs.sweep(now_ns, Expiry { idle_ns, closed_ns: idle_ns }, count, |flow| {
-            shared.ledger.flows.expired += 1;
-            finish(shared, &flow.key, flow.state, Ending::Forgotten, emit);
-        });
+        pairs.sweep(
+            now_ns,
+            count,
+            |_| idle_ns,
+            |flow| {
+                shared.ledger.flows.expired += 1;
+                finish(shared, &flow.key, flow.state, Ending::Forgotten, emit);
+            },
+        );
     }
 
     /// No datagram comes any more.

@@ -15,7 +15,10 @@ use super::{
     key::Side,
     seq::Seq,
 };
-use crate::packet::{Payload, TcpFlags, TcpHeader};
+use crate::{
+    capture::{Frame, HookDirection},
+    packet::{Payload, TcpFlags, TcpHeader},
+};
 
 /// How long packets captured out of order are waited for once their receiver acknowledged them, ns.
 pub const ACKED_GRACE_NS: u64 = 10_000_000;
@@ -36,6 +39,17 @@ const MAX_SYN_DISTANCE: i32 = 0xffff;
 
 /// Which interface and hook a packet came by, for telling duplicates from retransmits.
 pub type Carrier = u32;
+
+/// Which way a frame came. A packet seen twice by the same way is a retransmit, by another a duplicate.
+#[must_use]
+pub fn carrier(frame: &Frame<'_>) -> Carrier {
+    let direction = match frame.direction {
+        HookDirection::Ingress => 1,
+        HookDirection::Egress => 2,
+        HookDirection::Unknown => 3,
+    };
+    frame.ifindex << 2 | direction
+}
 
 /// What one packet brings to the assembler.
 #[derive(Clone, Copy, Debug)]

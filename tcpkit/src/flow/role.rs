@@ -51,7 +51,7 @@ pub enum Evidence {
 
 /// The most likely roles of a connection whose handshake was not seen.
 #[must_use]
-pub fn infer(key: &FlowKey, evidence: Evidence, hints: &impl Hints) -> Role {
+pub fn infer(key: &FlowKey, evidence: Evidence, hints: &(impl Hints + ?Sized)) -> Role {
     let server_by = |holds: &dyn Fn(Side) -> bool| match (holds(Side::Low), holds(Side::High)) {
         (true, false) => Some(Side::Low),
         (false, true) => Some(Side::High),

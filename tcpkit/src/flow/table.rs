@@ -29,13 +29,21 @@ pub struct Flow<T> {
     recently_used: bool,
 }
 
-/// Which flows a sweep removes.
+/// For how long flows are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// How long a flow may be quiet, in ns.
     pub idle_ns: u64,
     /// How long a closed flow is kept, so that its late packets do not look like a new one, in ns.
     pub closed_ns: u64,
+}
+
+impl Expiry {
+    /// How long this flow may be quiet, in ns.
+    #[must_use]
+    pub fn limit_ns<T>(&self, flow: &Flow<T>) -> u64 {
+        if flow.assembler.is_closed() { self.closed_ns } else { self.idle_ns }
+    }
 }
 
 /// Every flow being followed, at most as many as it was made for.
@@ -156,21 +164,20 @@ impl<T> FlowTable<T> {
         None
     }
 
-    /// Looks at up to `count` places, and removes the flows there that `expiry` calls over, handing
-    /// them to `removed`.
+    /// Looks at up to `count` places, and removes the flows there that were quiet for longer than
+    /// `limit_ns` allows each, handing them to `removed`.
     pub fn sweep(
         &mut self,
         now_ns: u64,
-        expiry: Expiry,
         count: usize,
+        limit_ns: impl Fn(&Flow<T>) -> u64,
         mut removed: impl FnMut(Flow<T>),
     ) {
         for _ in 0..count.min(self.places()) {
             let Some(at) = step(&mut self.sweep_hand, self.slab.places()) else { return };
             let Some(flow) = self.slab.get(at) else { continue };
             let quiet_ns = now_ns.saturating_sub(flow.last_seen_ns);
-            let limit = if flow.assembler.is_closed() { expiry.closed_ns } else { expiry.idle_ns };
-            if quiet_ns >= limit
+            if quiet_ns >= limit_ns(flow)
                 && let Some(flow) = self.remove(FlowId(at))
             {
                 removed(flow);
@@ -242,8 +249,7 @@ mod tests {
         table.insert(key(1), 0, ());
         table.insert(key(2), 90, ());
         let mut removed = Vec::new();
-        let expiry = Expiry { idle_ns: 100, closed_ns: 10 };
-        table.sweep(100, expiry, 10, |flow| removed.push(flow.key));
+        table.sweep(100, 10, |_| 100, |flow| removed.push(flow.key));
         assert_eq!(removed, [key(1)]);
         assert_eq!(table.drain().count(), 1);
         assert!(table.is_empty());
@@ -253,6 +259,6 @@ mod tests {
     fn an_empty_table_evicts_nothing() {
         let mut table = FlowTable::<()>::new(0);
         assert!(table.evict().is_none());
-        table.sweep(1, Expiry { idle_ns: 0, closed_ns: 0 }, 5, |_| {});
+        table.sweep(1, 5, |_| 0, |_| {});
     }
 }
