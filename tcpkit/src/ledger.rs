@@ -59,6 +59,14 @@ pub struct OutputCounts {
     pub late: u64,
     /// Whether packets are printed, and not only written.
     pub prints_packets: bool,
+    /// Whether packets are written to a file.
+    pub writes_packets: bool,
+    /// Whether transactions are printed.
+    pub prints_transactions: bool,
+    /// Whether the user's script takes packets, and transactions.
+    pub script_takes: (bool, bool),
+    /// How often the script failed.
+    pub script_errors: u64,
 }
 
 /// What became of connections.

@@ -21,6 +21,7 @@ pub mod pcapfile;
 pub mod pipeline;
 pub mod protocol;
 pub mod run;
+pub mod script;
 #[cfg(test)]
 mod simulation;
 pub mod sink;

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     };
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nobody is left to be told if stderr is gone.
             let _ = writeln!(io::stderr(), "tcpkit: {}", in_one_line(&error));

@@ -20,10 +20,35 @@ pub enum Count {
     Transactions(u64),
 }
 
+/// What a sink takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Packets.
+    pub packets: bool,
+    /// Transactions.
+    pub transactions: bool,
+    /// To be told that time passes.
+    pub time: bool,
+}
+
+/// A sink, and what it takes.
+struct Taker {
+    sink: Box<dyn Sink>,
+    takes: Takes,
+}
+
+/// How often sinks are told that time passes, in ns of wall-clock time.
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// Sinks, and what is handed to them.
 pub struct Output {
-    transactions: Vec<Box<dyn Sink>>,
-    packets: Vec<Box<dyn Sink>>,
+    takers: Vec<Taker>,
+    /// What any of them takes.
+    takes: Takes,
+    /// The second that they were told of last.
+    told_second: Option<u64>,
+    /// When the next one begins on the clock of packets, in ns.
+    next_second_ns: u64,
     /// Finds packets that were captured elsewhere before; `None` where each passes one place only.
     once: Option<Once>,
     times: WallTimes,
@@ -40,8 +65,10 @@ impl Output {
     #[must_use]
     pub fn new(count: Count) -> Self {
         Self {
-            transactions: Vec::new(),
-            packets: Vec::new(),
+            takers: Vec::new(),
+            takes: Takes::default(),
+            told_second: None,
+            next_second_ns: u64::MAX,
             once: None,
             times: WallTimes::default(),
             threshold_ns: 0,
@@ -56,29 +83,47 @@ impl Output {
     #[must_use]
     pub fn with_transactions(mut self, sink: Box<dyn Sink>, threshold_ns: u64) -> Self {
         self.threshold_ns = threshold_ns;
-        self.transactions.push(sink);
+        self.counts.prints_transactions = true;
+        self.with(sink, Takes { transactions: true, ..Takes::default() })
+    }
+
+    /// Hands what it `takes` to a further sink; transactions of at least `threshold_ns`.
+    #[must_use]
+    pub fn with_script(mut self, sink: Box<dyn Sink>, takes: Takes, threshold_ns: u64) -> Self {
+        self.threshold_ns = threshold_ns;
+        self.counts.script_takes = (takes.packets, takes.transactions);
+        self.with(sink, takes)
+    }
+
+    fn with(mut self, sink: Box<dyn Sink>, takes: Takes) -> Self {
+        self.takes.packets |= takes.packets;
+        self.takes.transactions |= takes.transactions;
+        self.takes.time |= takes.time;
+        if takes.time {
+            self.next_second_ns = 0;
+        }
+        self.takers.push(Taker { sink, takes });
         self
     }
 
     /// Writes packets to a file.
     #[must_use]
     pub fn with_file(mut self, sink: Box<dyn Sink>) -> Self {
-        self.packets.push(sink);
-        self
+        self.counts.writes_packets = true;
+        self.with(sink, Takes { packets: true, ..Takes::default() })
     }
 
     /// Prints packets.
     #[must_use]
     pub fn with_lines(mut self, sink: Box<dyn Sink>) -> Self {
         self.counts.prints_packets = true;
-        self.packets.push(sink);
-        self
+        self.with(sink, Takes { packets: true, ..Takes::default() })
     }
 
     /// Packets come from several places: each counts once.
     #[must_use]
     pub fn each_once(mut self) -> Self {
-        if !self.packets.is_empty() {
+        if self.takes.packets {
             self.once = Some(Once::default());
         }
         self
@@ -98,8 +143,35 @@ impl Output {
     /// Hands a packet to the sinks that take packets.
     #[inline]
     pub fn take_packet(&mut self, frame: &Frame<'_>) {
-        if !self.packets.is_empty() {
+        if self.takes.packets {
             self.put_packet(frame);
+        }
+    }
+
+    /// Time is `now_ns`, on the clock of frames: no frame from before it will come.
+    #[inline]
+    pub fn advance(&mut self, now_ns: u64) {
+        if now_ns >= self.next_second_ns {
+            self.next_second(now_ns);
+        }
+    }
+
+    #[cold]
+    fn next_second(&mut self, now_ns: u64) {
+        let unix_ns = self.times.now_unix_ns(now_ns);
+        let second = unix_ns / SECOND_NS;
+        self.next_second_ns = now_ns.saturating_add(SECOND_NS - unix_ns % SECOND_NS);
+        // The first time only says when the run begins.
+        if self.told_second.replace(second).is_none_or(|told| told == second) || self.is_done() {
+            return;
+        }
+        for Taker { sink, takes } in &mut self.takers {
+            if takes.time
+                && let Err(error) = sink.on_time(second.saturating_mul(SECOND_NS))
+            {
+                self.error = Some(error);
+            }
+            self.is_full |= sink.is_done();
         }
     }
 
@@ -113,11 +185,13 @@ impl Output {
         }
         self.counts.packets += 1;
         let unix_ns = self.times.unix_ns(frame);
-        for sink in &mut self.packets {
-            if let Err(error) = sink.on_packet(frame, unix_ns) {
-                self.error = Some(error);
+        for Taker { sink, takes } in &mut self.takers {
+            if takes.packets {
+                if let Err(error) = sink.on_packet(frame, unix_ns) {
+                    self.error = Some(error);
+                }
+                self.is_full |= sink.is_done();
             }
-            self.is_full |= sink.is_done();
         }
         if let Count::Packets(count) = self.count {
             self.is_full |= self.counts.packets >= count;
@@ -129,9 +203,12 @@ impl Output {
         if transaction.timing.latency_ns() < self.threshold_ns || self.is_done() {
             return;
         }
-        for sink in &mut self.transactions {
-            if let Err(error) = sink.on_transaction(transaction) {
-                self.error = Some(error);
+        for Taker { sink, takes } in &mut self.takers {
+            if takes.transactions {
+                if let Err(error) = sink.on_transaction(transaction) {
+                    self.error = Some(error);
+                }
+                self.is_full |= sink.is_done();
             }
         }
         self.counts.transactions += 1;
@@ -154,7 +231,7 @@ impl Output {
     /// Whether a sink wants to know what was counted while the run goes on.
     #[must_use]
     pub fn wants_ledger(&self) -> bool {
-        !self.packets.is_empty()
+        self.takes.packets
     }
 
     /// Tells the sinks what was counted.
@@ -176,15 +253,17 @@ impl Output {
     /// Adds to a ledger what became of packets and transactions here.
     pub fn count(&self, ledger: &mut Ledger) {
         ledger.output = self.counts;
-        ledger.output.takes_packets = !self.packets.is_empty();
-        ledger.output.unwritten = self.packets.iter().map(|sink| sink.unwritten()).sum();
-        ledger.output.late = self.packets.iter().map(|sink| sink.late()).sum();
+        let sinks = || self.takers.iter().map(|taker| &taker.sink);
+        ledger.output.takes_packets = self.takes.packets;
+        ledger.output.unwritten = sinks().map(|sink| sink.unwritten()).sum();
+        ledger.output.late = sinks().map(|sink| sink.late()).sum();
+        ledger.output.script_errors = sinks().map(|sink| sink.errors()).sum();
         ledger.output.packets = self.counts.packets.saturating_sub(ledger.output.late);
     }
 
     fn each(&mut self, mut work: impl FnMut(&mut dyn Sink) -> Result<(), SinkError>) {
-        for sink in self.transactions.iter_mut().chain(&mut self.packets) {
-            if let Err(error) = work(sink.as_mut())
+        for taker in &mut self.takers {
+            if let Err(error) = work(taker.sink.as_mut())
                 && self.error.is_none()
             {
                 self.error = Some(error);

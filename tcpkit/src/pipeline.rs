@@ -43,6 +43,12 @@ impl Control {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Set when somebody asks the loop to end.
+    #[must_use]
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// Waits until somebody asked the loop to end. One caller may.
     pub async fn stopped(&self) {
         self.stopped.notified().await;
@@ -156,6 +162,7 @@ impl<'a, H: Hints> Pipeline<'a, H> {
                     if let Some(engine) = engine {
                         engine.advance(now_ns, &mut |transaction| output.take(transaction));
                     }
+                    output.advance(now_ns);
                     self.flush();
                 }
                 Ok(Progress::Eof) => break,
@@ -203,6 +210,7 @@ impl<'a, H: Hints> Pipeline<'a, H> {
         }
         source.read(&mut |frame: Frame<'_>| {
             *now_ns = frame.time_ns.max(*now_ns);
+            output.advance(*now_ns);
             output.take_packet(&frame);
             match engine.as_mut() {
                 Some(engine) => {

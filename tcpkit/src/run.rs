@@ -1,38 +1,41 @@
 //! Puts a run together: from the command line to the source, the engine and the sinks, with signals.
 
+mod hints;
+mod signals;
+
 use std::{
     fs,
     io::{self, IsTerminal, Write},
     num::NonZero,
     ops::ControlFlow,
     path::Path,
+    process::ExitCode,
     sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-    time,
-};
+use tokio::{sync::oneshot, time};
 
+use self::{
+    hints::RunHints,
+    signals::{Asked, Signals},
+};
 use crate::{
     capture::{
         AttachMode, CaptureError, IngressHook, LinkType, LiveConfig, LiveSource, LiveWorker,
         OfflineSource, PacketSocketSource, Progress, Screen, Source, interfaces,
-        listening::ListeningPorts,
     },
     cli::{Backend, Cli},
+    connection::Connections,
     engine::Engine,
     filter::CaptureFilter,
-    flow::role::Hints,
     ledger::Ledger,
-    output::Output,
-    packet::Endpoint,
+    output::{Output, Takes},
     pipeline::{Control, Pipeline, PipelineError},
     protocol::{DecodeOptions, Selection},
+    script::{self, Metrics, Script, Wants},
     sink::{
         SinkError, SinkKind, Style,
         file::{FileLink, FileSink, FileSinkConfig},
@@ -52,14 +55,18 @@ const AGAIN: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Whatever keeps it from starting or from going on; each message is one line.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if cli.script.prints_api() {
+        return print(script::API).map(|()| ExitCode::SUCCESS);
+    }
     if cli.source.list() {
-        return print(&interfaces::listing()?);
+        return print(&interfaces::listing()?).map(|()| ExitCode::SUCCESS);
     }
     let filter = read_filter(&cli)?;
     if cli.source.dump() > 0 {
-        return dump(&cli, &filter);
+        return dump(&cli, &filter).map(|()| ExitCode::SUCCESS);
     }
+    let who = if cli.script.file().is_some() { "the script or the output" } else { "the output" };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -86,7 +93,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
                 // A worker asked for it.
                 () = control.stopped(), if !is_stopping => {}
                 () = time::sleep(STOP_TIME), if is_stopping => {
-                    say("tcpkit: the output does not take the last lines; they are lost");
+                    say(&format!("tcpkit: {who} does not take the last lines; they are lost"));
                     std::process::exit(1);
                 }
                 signal = signals.next() => match signal {
@@ -167,9 +174,17 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Result<()> {
+fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Result<ExitCode> {
+    // Before anything is attached: a script with an error does not get so far.
+    let script = cli.script.options(control.stop_flag()).map(Script::load).transpose()?;
+    let wants = script.as_ref().map(Script::wants).unwrap_or_default();
+    if wants.transactions && !cli.decodes() {
+        anyhow::bail!(
+            "the script has a function transaction(t), which is called with -p only: add -p"
+        );
+    }
     let Opened { mut source, workers, link, several, follows_host, stdout, does } =
-        open(cli, &filter)?;
+        open(cli, &filter, wants)?;
     let packets = &cli.packets;
     let mut output = Output::new(cli.count());
     if let Some(path) = packets.write() {
@@ -189,23 +204,43 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
             cli,
             selection,
             kind: cli.sink()?,
-            filter,
+            wants_fields: wants.transactions,
+            filter: filter.clone(),
             follows_host,
             workers: workers.len().saturating_add(1),
         }),
         None => None,
     };
     let engine = if let Some(decoding) = &decoding {
-        output = decoding.output(output, stdout);
+        if cli.prints_transactions() {
+            output = decoding.output(output, stdout.clone());
+        }
         Some(decoding.engine())
     } else {
-        if packets.prints() {
+        if cli.prints_packets() {
             let options = packets.lines(several);
-            let lines = PacketLines::new(Box::new(stdout), options, source.interface_names());
+            let lines =
+                PacketLines::new(Box::new(stdout.clone()), options, source.interface_names());
             output = output.with_lines(Box::new(lines));
         }
         None
     };
+    let mut metrics = None;
+    let mut exit_code = None;
+    if let Some(script) = script {
+        metrics = Some(script.metrics());
+        exit_code = Some(script.exit_code());
+        let hints = RunHints::new(filter, cli.selection(), follows_host);
+        let connections =
+            Connections::new(Box::new(hints), cli.selection(), cli.limits(), wants.connections);
+        let sink = script.into_sink(Box::new(stdout), source.interface_names(), connections)?;
+        let takes = Takes {
+            packets: wants.packets || wants.connections,
+            transactions: wants.transactions,
+            time: true,
+        };
+        output = output.with_script(Box::new(sink), takes, cli.threshold_ns());
+    }
     if several && follows_host {
         output = output.each_once();
     }
@@ -229,7 +264,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
         let (mut ledger, result) = pipeline.run(control, |ledger| {
             let mut sum = ledger.clone();
             workers.add_to(&mut sum);
-            report(&sum);
+            report(&sum, metrics.as_ref());
         });
         // The others end when this one is gone, however it ended.
         drop(source);
@@ -241,17 +276,17 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
     })?;
     match result {
         // Whoever closed the output has seen enough.
-        Err(PipelineError::Sink(SinkError::Closed)) => return Ok(()),
+        Err(PipelineError::Sink(SinkError::Closed)) => return Ok(ExitCode::SUCCESS),
         result => {
             // Of a file that is no capture there is nothing to report.
             if result.is_ok() || ledger.packets.received > 0 {
-                report(&ledger);
+                report(&ledger, metrics.as_ref());
             }
             result?;
         }
     }
     match ledger.output.unwritten {
-        0 => Ok(()),
+        0 => Ok(exit_code.and_then(|code| code.get()).map_or(ExitCode::SUCCESS, ExitCode::from)),
         count => anyhow::bail!("{count} packets could not be written"),
     }
 }
@@ -261,6 +296,8 @@ struct Decoding<'a> {
     cli: &'a Cli,
     selection: Selection,
     kind: &'static SinkKind,
+    /// A script gets fields, whatever is printed.
+    wants_fields: bool,
     filter: CaptureFilter,
     follows_host: bool,
     workers: usize,
@@ -270,16 +307,13 @@ impl Decoding<'_> {
     fn engine(&self) -> Engine<RunHints> {
         let options = DecodeOptions {
             max_text: self.cli.max_text(),
-            fields: self.kind.shows_fields,
+            fields: self.kind.shows_fields || self.wants_fields,
             secrets: self.cli.secrets(),
         };
         let mut limits = self.cli.limits();
         limits.max_flows = limits.max_flows.div_ceil(self.workers);
-        let hints = RunHints {
-            filter: self.filter.clone(),
-            selection: self.selection.clone(),
-            listening: self.follows_host.then(ListeningPorts::new),
-        };
+        let selection = Some(self.selection.clone());
+        let hints = RunHints::new(self.filter.clone(), selection, self.follows_host);
         Engine::new(self.selection.clone(), limits, options, hints)
     }
 
@@ -308,7 +342,7 @@ struct Opened {
     does: String,
 }
 
-fn open(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<Opened> {
+fn open(cli: &Cli, filter: &CaptureFilter, wants: Wants) -> anyhow::Result<Opened> {
     if let Some(file) = cli.source.read() {
         return open_file(file, filter);
     }
@@ -316,7 +350,7 @@ fn open(cli: &Cli, filter: &CaptureFilter) -> anyhow::Result<Opened> {
         interfaces: cli.source.interfaces().to_vec(),
         ring_bytes: cli.source.buffer_bytes(),
         workers: cli.workers(thread::available_parallelism().map_or(1, NonZero::get)),
-        snaplen: cli.snaplen(),
+        snaplen: cli.snaplen(wants.packets),
         filter,
         debug: cli.verbosity() >= 3,
         attach: AttachMode::Auto,
@@ -405,84 +439,16 @@ fn unix_now_ns() -> u64 {
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Writes the ledger to stderr.
-fn report(ledger: &Ledger) {
+/// Writes the ledger to stderr, and the numbers that a script made known.
+fn report(ledger: &Ledger, metrics: Option<&Metrics>) {
     say(&ledger.to_string());
+    if let Some(metrics) = metrics.filter(|metrics| !metrics.is_empty()) {
+        say(metrics.to_string().trim_end());
+    }
 }
 
 /// Writes lines to stderr, in one piece.
 fn say(lines: &str) {
     // Nobody is left to be told if stderr is gone.
     let _ = io::stderr().lock().write_all(format!("{lines}\n").as_bytes());
-}
-
-/// What is known of roles in a run.
-struct RunHints {
-    filter: CaptureFilter,
-    selection: Selection,
-    /// `None` when it is not this host's traffic.
-    listening: Option<ListeningPorts>,
-}
-
-impl Hints for RunHints {
-    fn is_named(&self, port: u16) -> bool {
-        self.filter.server_port(port) || self.selection.names_port(port)
-    }
-
-    fn is_listening(&self, end: &Endpoint) -> bool {
-        self.listening.as_ref().is_some_and(|listening| listening.contains(end))
-    }
-
-    fn is_usual(&self, port: u16) -> bool {
-        self.selection.has_usual_port(port)
-    }
-}
-
-enum Asked {
-    Stop,
-    HangUp,
-    Report,
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// Not where it was ignored when the agent was started (nohup).
-    hangup: Option<Signal>,
-    user1: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: match is_ignored(SignalKind::hangup()) {
-                true => None,
-                false => Some(listen(SignalKind::hangup())?),
-            },
-            user1: listen(SignalKind::user_defined1())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            Some(()) = async { self.hangup.as_mut()?.recv().await } => Asked::HangUp,
-            _ = self.user1.recv() => Asked::Report,
-        }
-    }
-}
-
-/// Whether a signal is ignored, as whoever started the agent wanted it.
-fn is_ignored(signal: SignalKind) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
-        .unwrap_or(0);
-    ignored >> (signal.as_raw_value() - 1) & 1 == 1
 }

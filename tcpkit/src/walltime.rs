@@ -54,6 +54,12 @@ impl WallTimes {
         frame.time_ns.saturating_add_signed(offset_ns)
     }
 
+    /// The wall-clock time for a time of frames, both in ns.
+    #[must_use]
+    pub fn now_unix_ns(&self, time_ns: u64) -> u64 {
+        time_ns.saturating_add_signed(self.offset_ns)
+    }
+
     #[cold]
     fn choose(&mut self, frame: &Frame<'_>, kept_ns: i64) -> i64 {
         let Decoded::Tcp(segment) = decode(frame) else { return self.offset_ns };

@@ -95,7 +95,10 @@ fn rank(ended: &Result<(), PipelineError>) -> u8 {
     match ended {
         Ok(()) => 0,
         Err(PipelineError::Sink(SinkError::Closed)) => 1,
-        Err(PipelineError::Capture(_) | PipelineError::Sink(SinkError::Write(_))) => 2,
+        Err(
+            PipelineError::Capture(_)
+            | PipelineError::Sink(SinkError::Write(_) | SinkError::Script(_)),
+        ) => 2,
         Err(PipelineError::Panicked) => 3,
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: tcpdump's arguments wherever tcpdump has one.
 
 mod packets;
+mod script;
 mod source;
 
 use clap::{
@@ -9,6 +10,7 @@ use clap::{
 
 pub use self::{
     packets::PacketArgs,
+    script::ScriptArgs,
     source::{Backend, SourceArgs},
 };
 use crate::{
@@ -102,6 +104,10 @@ pub struct Cli {
     /// How packets are printed and written.
     #[command(flatten)]
     pub packets: PacketArgs,
+
+    /// The user's own analysis.
+    #[command(flatten)]
+    pub script: ScriptArgs,
 }
 
 /// When to use colours.
@@ -161,11 +167,18 @@ impl Cli {
     /// Reads the process's arguments; ends it with a message where they make no sense.
     #[must_use]
     pub fn from_arguments() -> Self {
-        let cli = Self::parse();
+        let cli = Self::parse().with_words();
         if let Err(message) = cli.check() {
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         cli
+    }
+
+    /// Words behind `--` that are no script's belong to the expression, as tcpdump has it.
+    fn with_words(mut self) -> Self {
+        let words = self.script.take_words();
+        self.source.add_words(words);
+        self
     }
 
     /// Why one worker has to read everything, if there is a reason.
@@ -174,6 +187,7 @@ impl Cli {
             (!self.decodes(), "without -p, packets are put out in their order"),
             (self.packets.write().is_some(), "with -w, packets are written in their order"),
             (self.count.is_some(), "with -c, one has to count"),
+            (self.has_script(), "with -S, the script gets everything in its order"),
             (self.source.read().is_some(), "a file is read by one"),
             (self.source.backend() == Backend::Packet, "packet sockets are read by one"),
         ];
@@ -191,6 +205,10 @@ impl Cli {
         }
     }
 
+    fn has_script(&self) -> bool {
+        self.script.file().is_some()
+    }
+
     /// What clap cannot check: options that contradict each other.
     fn check(&self) -> Result<(), String> {
         if let (Some(2..), Some(why)) = (self.source.workers(), self.single_worker()) {
@@ -200,10 +218,13 @@ impl Cli {
         if self.protocol.len() > 1 && self.protocol.iter().any(|name| name == RAW) {
             return Err(format!("-p {RAW} prints packets, the others requests: it stands alone"));
         }
+        if to_stdout && self.has_script() {
+            return Err("-w - takes standard output, where the script prints".to_owned());
+        }
         if self.decodes() {
             Selection::parse(self.names()).map_err(|error| error.to_string())?;
             let name = self.protocol.join(",");
-            if let Some(option) = self.packets.needs_lines() {
+            if let Some(option) = self.packets.needs_lines(self.has_script()) {
                 return Err(format!(
                     "{option} is for printed packets, and -p {name} prints requests"
                 ));
@@ -216,7 +237,7 @@ impl Cli {
         if to_stdout && self.packets.rotates() {
             return Err("-C and -G begin new files, and standard output (-w -) is one".to_owned());
         }
-        if to_stdout && self.packets.prints() {
+        if to_stdout && self.packets.prints(false) {
             return Err("-w - takes standard output, where --print prints".to_owned());
         }
         if self.format != SINKS.first().map_or("", |kind| kind.name) {
@@ -244,12 +265,24 @@ impl Cli {
         self.decodes().then(|| Selection::parse(self.names()).ok()).flatten()
     }
 
-    /// Bytes of payload to copy from each packet; `u32::MAX` for all.
+    /// Whether transactions are printed, if there are any.
     #[must_use]
-    pub fn snaplen(&self) -> u32 {
+    pub fn prints_transactions(&self) -> bool {
+        !self.has_script() || self.packets.asks_to_print()
+    }
+
+    /// Whether packets are printed.
+    #[must_use]
+    pub fn prints_packets(&self) -> bool {
+        !self.decodes() && self.packets.prints(self.has_script())
+    }
+
+    /// Bytes of payload to copy from each packet, for a script that wants them, too; `u32::MAX` for all.
+    #[must_use]
+    pub fn snaplen(&self, for_script: bool) -> u32 {
         let default = if self.packets.wants_payload() {
             u32::MAX
-        } else if self.decodes() {
+        } else if self.decodes() || for_script {
             source::DEFAULT_SNAPLEN
         } else {
             source::LINES_SNAPLEN
@@ -330,10 +363,14 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn parse(line: &str) -> Cli {
-        let cli = Cli::try_parse_from(line.split_whitespace()).expect("a valid command line");
+        let cli = Cli::try_parse_from(line.split_whitespace())
+            .expect("a valid command line")
+            .with_words();
         cli.check().expect("options that fit");
         cli
     }
@@ -389,6 +426,9 @@ mod tests {
             ("tcpkit -p redis -w -", "-w - takes standard output"),
             ("tcpkit -w - --print", "-w - takes standard output"),
             ("tcpkit -w - -C 1", "-C and -G begin new files"),
+            ("tcpkit -w - -S a.lua", "-w - takes standard output"),
+            ("tcpkit -p redis -S a.lua -A", "-A is for printed packets"),
+            ("tcpkit -p redis -S a.lua --workers 2", "there can be one of --workers only"),
             ("tcpkit --format json", "--format json is for requests"),
             ("tcpkit -p raw -t 1", "-t is for requests"),
         ] {
@@ -410,24 +450,47 @@ mod tests {
     fn without_a_protocol_packets_are_wanted() {
         for line in ["tcpkit", "tcpkit -p raw"] {
             let cli = parse(&format!("{line} -c 3"));
-            assert!(!cli.decodes() && cli.packets.prints());
+            assert!(cli.prints_packets());
             assert_eq!(cli.count(), Count::Packets(3));
         }
         let cli = parse("tcpkit -p redis -c 3 -w f");
         assert_eq!(cli.selection().map(|it| it.protocol(0).name), Some("redis"));
         assert_eq!(cli.count(), Count::Transactions(3));
-        assert!(!parse("tcpkit -w f").packets.prints());
-        assert!(parse("tcpkit -w f --print -A").packets.prints());
+        assert!(!parse("tcpkit -w f").prints_packets());
+        assert!(parse("tcpkit -w f --print -A").prints_packets());
+    }
+
+    #[test]
+    fn words_behind_two_hyphens_are_the_scripts_or_the_expressions() {
+        let cli = parse("tcpkit -S a.lua tcp port 80 -- top=3 x");
+        assert_eq!(cli.source.expression().join(" "), "tcp port 80");
+        let options = cli.script.options(Arc::default()).expect("a script");
+        assert_eq!(options.arguments, ["top=3", "x"]);
+        let cli = parse("tcpkit -i lo -- tcp port 80");
+        assert_eq!(cli.source.expression().join(" "), "tcp port 80");
+    }
+
+    #[test]
+    fn beside_a_script_lines_have_to_be_asked_for() {
+        let cli = parse("tcpkit -S a.lua");
+        assert!(!cli.prints_packets() && !cli.prints_transactions());
+        assert_eq!((cli.snaplen(false), cli.snaplen(true)), (256, 16384));
+        assert!(parse("tcpkit -S a.lua --print").prints_packets());
+        assert!(parse("tcpkit -S a.lua -p redis --print").prints_transactions());
+        for line in ["tcpkit --script-strict", "tcpkit --script-unsafe", "tcpkit --script-budget 1"]
+        {
+            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+        }
     }
 
     #[test]
     fn a_snaplen_of_0_is_everything() {
-        assert_eq!(parse("tcpkit -p redis -s 0").snaplen(), u32::MAX);
-        assert_eq!(parse("tcpkit -p redis -s 256").snaplen(), 256);
-        assert_eq!(parse("tcpkit -p redis").snaplen(), source::DEFAULT_SNAPLEN);
-        assert_eq!(parse("tcpkit -e").snaplen(), source::LINES_SNAPLEN);
+        assert_eq!(parse("tcpkit -p redis -s 0").snaplen(false), u32::MAX);
+        assert_eq!(parse("tcpkit -p redis -s 256").snaplen(false), 256);
+        assert_eq!(parse("tcpkit -p redis").snaplen(false), source::DEFAULT_SNAPLEN);
+        assert_eq!(parse("tcpkit -e").snaplen(false), source::LINES_SNAPLEN);
         for line in ["tcpkit -A", "tcpkit -x", "tcpkit -w f", "tcpkit -p redis -w f"] {
-            assert_eq!(parse(line).snaplen(), u32::MAX, "{line}");
+            assert_eq!(parse(line).snaplen(false), u32::MAX, "{line}");
         }
     }
 }

@@ -39,7 +39,8 @@ pub struct PacketArgs {
     #[arg(short = 'U', long = "packet-buffered")]
     unbuffered: bool,
 
-    /// Print packets although they are written to a file.
+    /// Print packets although they are written to a file, or packets or requests although a script
+    /// gets them.
     #[arg(long)]
     print: bool,
 
@@ -113,10 +114,16 @@ impl PacketArgs {
         self.rotate_bytes.is_some() || self.rotate_seconds.is_some()
     }
 
-    /// Whether packets are printed, given that no protocol is decoded.
+    /// Whether packets are printed, given that no protocol is decoded, and whether a script gets them.
     #[must_use]
-    pub fn prints(&self) -> bool {
-        self.print || self.write.is_none()
+    pub fn prints(&self, has_script: bool) -> bool {
+        self.print || self.write.is_none() && !has_script
+    }
+
+    /// Whether somebody asked for lines beside other output.
+    #[must_use]
+    pub fn asks_to_print(&self) -> bool {
+        self.print
     }
 
     /// Whether packets are wanted as a whole.
@@ -125,9 +132,9 @@ impl PacketArgs {
     }
 
     /// An option that has a meaning for printed packets only.
-    pub(super) fn needs_lines(&self) -> Option<&'static str> {
+    pub(super) fn needs_lines(&self, has_script: bool) -> Option<&'static str> {
         [
-            (self.print, "--print"),
+            (self.print && !has_script, "--print"),
             (self.ascii, "-A"),
             (self.hex_text > 0, "-X"),
             (self.hex > 0, "-x"),

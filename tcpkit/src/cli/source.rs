@@ -40,7 +40,7 @@ pub struct SourceArgs {
     promiscuous: bool,
 
     /// Bytes of payload to copy from each packet; 0 for all. Longer values are skipped by their
-    /// length. By default 16384 with -p, 256 for lines of packets, and all with -w, -A and -X.
+    /// length. By default 16384 with -p and for packets of scripts, 256 for lines of packets, and all with -w, -A and -X.
     #[arg(short, long, value_name = "BYTES")]
     snaplen: Option<u32>,
 
@@ -52,7 +52,8 @@ pub struct SourceArgs {
     buffer_size: Option<u32>,
 
     /// How many threads read packets, each those of its own connections. Without it one does for each
-    /// eight CPUs, at most four; one always with -w, -c, without -p, and from files and packet sockets.
+    /// eight CPUs, at most four; one always with -w, -c, -S, without -p, and from files and packet
+    /// sockets.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: Option<u32>,
 
@@ -110,6 +111,11 @@ fn default_buffer_bytes() -> u64 {
 }
 
 impl SourceArgs {
+    /// More words of the expression.
+    pub(super) fn add_words(&mut self, words: Vec<String>) {
+        self.expression.extend(words);
+    }
+
     /// The interfaces as they were typed.
     #[must_use]
     pub fn interfaces(&self) -> &[String] {

@@ -34,10 +34,12 @@ impl fmt::Display for Ledger {
         if !self.packets_only {
             self.conversations(f)?;
         }
-        let (count, what) = match (self.packets_only, o.prints_packets) {
-            (false, _) => (o.transactions, "printed"),
-            (true, true) => (o.packets, "printed"),
-            (true, false) => (o.packets - o.unwritten.min(o.packets), "written"),
+        let (count, what) = match (self.packets_only, o.script_takes) {
+            (false, _) if o.prints_transactions => (o.transactions, "printed"),
+            (false, (_, true)) => (o.transactions, "handed to the script"),
+            (true, _) if o.prints_packets => (o.packets, "printed"),
+            (true, _) if o.writes_packets => (o.packets.saturating_sub(o.unwritten), "written"),
+            _ => (o.packets, "packets handed to the script"),
         };
         write!(f, "{count:>12} {what}")?;
         self.warnings(f)
@@ -218,6 +220,13 @@ impl Ledger {
                 f,
                 "\nNOT WRITTEN: {} packets are missing from the capture file",
                 self.output.unwritten
+            )?;
+        }
+        if self.output.script_errors > 0 {
+            write!(
+                f,
+                "\nSCRIPT: {} calls of the script's functions ended with an error",
+                self.output.script_errors
             )?;
         }
         if self.bytes.lost > 0 {

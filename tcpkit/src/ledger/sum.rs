@@ -37,6 +37,10 @@ impl AddAssign<&OutputCounts> for OutputCounts {
             unwritten,
             late,
             prints_packets,
+            writes_packets,
+            prints_transactions,
+            script_takes,
+            script_errors,
         } = other;
         self.transactions += transactions;
         self.packets += packets;
@@ -45,6 +49,11 @@ impl AddAssign<&OutputCounts> for OutputCounts {
         self.late += late;
         self.takes_packets |= takes_packets;
         self.prints_packets |= prints_packets;
+        self.writes_packets |= writes_packets;
+        self.prints_transactions |= prints_transactions;
+        self.script_takes.0 |= script_takes.0;
+        self.script_takes.1 |= script_takes.1;
+        self.script_errors += script_errors;
     }
 }
 

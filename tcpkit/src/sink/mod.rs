@@ -64,6 +64,21 @@ pub trait Sink {
         false
     }
 
+    /// Time passed, whether packets came or not: about once a second, `unix_ns` is now, in ns since the
+    /// Unix epoch (of the packets, where they come from a file).
+    ///
+    /// # Errors
+    /// The output took no more.
+    fn on_time(&mut self, unix_ns: u64) -> Result<(), SinkError> {
+        let _ = unix_ns;
+        Ok(())
+    }
+
+    /// How often what the user added to this output failed.
+    fn errors(&self) -> u64 {
+        0
+    }
+
     /// Packets that it was given after it had taken all.
     fn late(&self) -> u64 {
         0
@@ -111,6 +126,9 @@ pub enum SinkError {
     /// Whoever read the output went away (`| head`); a quiet end.
     #[error("the output was closed")]
     Closed,
+    /// The user's script failed, and was to end the run then.
+    #[error("{0}")]
+    Script(String),
     /// Writing failed.
     #[error("cannot write the output: {0}; what was captured since is lost")]
     Write(#[source] io::Error),
@@ -126,7 +144,7 @@ impl From<io::Error> for SinkError {
 }
 
 /// Lines on their way to an output: written when there are many, or when nothing else waits.
-struct Lines {
+pub(crate) struct Lines {
     output: Box<dyn Write>,
     buffer: Vec<u8>,
 }
@@ -135,17 +153,32 @@ struct Lines {
 const WRITE_BYTES: usize = 64 * 1024;
 
 impl Lines {
-    fn new(output: Box<dyn Write>) -> Self {
+    pub(crate) fn new(output: Box<dyn Write>) -> Self {
         Self { output, buffer: Vec::with_capacity(WRITE_BYTES + 4096) }
+    }
+
+    /// Goes on with another output; what is in the buffer goes there, too.
+    pub(crate) fn redirect(&mut self, output: Box<dyn Write>) {
+        self.output = output;
+    }
+
+    /// Appends bytes, of lines or parts of them.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        self.buffer.extend_from_slice(bytes);
+        self.flush_if_much()
     }
 
     /// Ends a line that was appended to the buffer.
     fn end_line(&mut self) -> Result<(), SinkError> {
         self.buffer.push(b'\n');
+        self.flush_if_much()
+    }
+
+    fn flush_if_much(&mut self) -> Result<(), SinkError> {
         if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), SinkError> {
+    pub(crate) fn flush(&mut self) -> Result<(), SinkError> {
         if !self.buffer.is_empty() {
             let result = self.output.write_all(&self.buffer).and_then(|()| self.output.flush());
             self.buffer.clear();

@@ -1,0 +1,46 @@
+//! What is known of who is client and who is server in a run.
+
+use crate::{
+    capture::listening::ListeningPorts, filter::CaptureFilter, flow::role::Hints, packet::Endpoint,
+    protocol::Selection,
+};
+
+/// Ports below this are for servers (RFC 6335, 6: system ports).
+const SYSTEM_PORTS: u16 = 1024;
+
+/// What filter, protocols and this host say of ports.
+pub(super) struct RunHints {
+    filter: CaptureFilter,
+    /// `None` where no protocol is decoded.
+    selection: Option<Selection>,
+    /// `None` when it is not this host's traffic.
+    listening: Option<ListeningPorts>,
+}
+
+impl RunHints {
+    pub(super) fn new(
+        filter: CaptureFilter,
+        selection: Option<Selection>,
+        follows_host: bool,
+    ) -> Self {
+        Self { filter, selection, listening: follows_host.then(ListeningPorts::new) }
+    }
+}
+
+impl Hints for RunHints {
+    fn is_named(&self, port: u16) -> bool {
+        self.filter.server_port(port)
+            || self.selection.as_ref().is_some_and(|selection| selection.names_port(port))
+    }
+
+    fn is_listening(&self, end: &Endpoint) -> bool {
+        self.listening.as_ref().is_some_and(|listening| listening.contains(end))
+    }
+
+    fn is_usual(&self, port: u16) -> bool {
+        match &self.selection {
+            Some(selection) => selection.has_usual_port(port),
+            None => port < SYSTEM_PORTS,
+        }
+    }
+}

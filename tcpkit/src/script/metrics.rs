@@ -1,0 +1,141 @@
+//! `tcpkit.metric()`: numbers that a script makes known, by name and labels, as Prometheus names them.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The most series that a script may make.
+const MAX_SERIES: usize = 10_000;
+
+/// The longest name or label, in bytes.
+const MAX_NAME: usize = 128;
+
+/// Labels and their values, sorted.
+type Labels = Vec<(String, String)>;
+
+/// Values that others may read. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(Arc<Mutex<BTreeMap<String, BTreeMap<Labels, f64>>>>);
+
+impl Metrics {
+    /// Sets a value.
+    ///
+    /// # Errors
+    /// A name that Prometheus's data model does not allow, or too many series.
+    pub(super) fn set(&self, name: &str, mut labels: Labels, value: f64) -> Result<(), String> {
+        check(name, "metric", ":")?;
+        for (label, _) in &labels {
+            check(label, "label", "")?;
+        }
+        labels.sort();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count: usize = all.values().map(BTreeMap::len).sum();
+        match all.get_mut(name).and_then(|series| series.get_mut(&labels)) {
+            Some(known) => *known = value,
+            None if count >= MAX_SERIES => {
+                return Err(format!(
+                    "tcpkit.metric: there are {MAX_SERIES} series already; labels with many values, such \
+                     as keys or addresses, make too many"
+                ));
+            }
+            None => {
+                all.entry(name.to_owned()).or_default().insert(labels, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// Whether a name is one by Prometheus's data model.
+fn check(name: &str, what: &str, also: &str) -> Result<(), String> {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_' || also.contains(c);
+    let is_name = name.len() <= MAX_NAME
+        && name.starts_with(is_letter)
+        && name.chars().all(|c| is_letter(c) || c.is_ascii_digit())
+        && !name.starts_with("__");
+    if is_name {
+        return Ok(());
+    }
+    Err(format!(
+        "tcpkit.metric: `{name}` is no name of a {what}: letters, digits and underscores, at most \
+         {MAX_NAME}"
+    ))
+}
+
+/// One series a line, as the text format of Prometheus has it (exposition format 0.0.4).
+impl fmt::Display for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, series) in all.iter() {
+            for (labels, value) in series {
+                f.write_str(name)?;
+                for (at, (label, text)) in labels.iter().enumerate() {
+                    let open = if at == 0 { '{' } else { ',' };
+                    write!(f, "{open}{label}=\"")?;
+                    for c in text.chars() {
+                        match c {
+                            '\\' => f.write_str("\\\\")?,
+                            '"' => f.write_str("\\\"")?,
+                            '\n' => f.write_str("\\n")?,
+                            c => f.write_char(c)?,
+                        }
+                    }
+                    f.write_char('"')?;
+                }
+                let close = if labels.is_empty() { "" } else { "}" };
+                match *value {
+                    f64::INFINITY => writeln!(f, "{close} +Inf")?,
+                    f64::NEG_INFINITY => writeln!(f, "{close} -Inf")?,
+                    value => writeln!(f, "{close} {value}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(label, text)| ((*label).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn series_are_told_apart_by_labels_in_any_order() {
+        let metrics = Metrics::default();
+        assert!(metrics.is_empty());
+        metrics.set("b", labels(&[("y", "2"), ("x", "1")]), 1.0).expect("good");
+        metrics.set("b", labels(&[("x", "1"), ("y", "2")]), 2.5).expect("good");
+        metrics.set("b", labels(&[("x", "q\"\\\n")]), 3.0).expect("good");
+        metrics.set("a:x_1", labels(&[]), f64::INFINITY).expect("good");
+        assert_eq!(
+            metrics.to_string(),
+            "a:x_1 +Inf\nb{x=\"1\",y=\"2\"} 2.5\nb{x=\"q\\\"\\\\\\n\"} 3\n"
+        );
+    }
+
+    #[test]
+    fn names_and_numbers_have_bounds() {
+        let metrics = Metrics::default();
+        for name in ["", "1a", "a-b", "a b", "é", "__a"] {
+            assert!(metrics.set(name, labels(&[]), 1.0).is_err(), "{name}");
+            assert!(metrics.set("a", labels(&[(name, "x")]), 1.0).is_err(), "{name}");
+        }
+        assert!(metrics.set("a", labels(&[("x:y", "x")]), 1.0).is_err());
+        for at in 0..MAX_SERIES {
+            metrics.set("a", labels(&[("x", &at.to_string())]), 1.0).expect("room");
+        }
+        assert!(metrics.set("a", labels(&[("x", "y")]), 1.0).is_err());
+        metrics.set("a", labels(&[("x", "1")]), 2.0).expect("is there already");
+    }
+}

@@ -1,0 +1,255 @@
+//! The virtual machine that a script runs in: what it may do there, and the table `tcpkit`.
+
+use std::{
+    cell::{Cell, RefCell},
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use jiff::Timestamp;
+use log::Level;
+use mlua::{
+    Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value, chunk::ChunkMode,
+};
+
+use super::{
+    emit,
+    histogram::ScriptHistogram,
+    metrics::Metrics,
+    printer::Printer,
+    transactions::{FieldNames, unpack},
+};
+
+/// What the script's functions share with the agent.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) printer: Printer,
+    pub(super) metrics: Metrics,
+    pub(super) field_names: Rc<RefCell<FieldNames>>,
+    /// The script asked for the end, and with which exit code.
+    pub(super) stop: Rc<Cell<Option<u8>>>,
+}
+
+/// A new virtual machine, and the functions of the prelude by which the agent calls the script.
+pub(super) fn prepare(
+    shared: &Shared,
+    folder: PathBuf,
+    allows_all: bool,
+) -> mlua::Result<(Lua, Table)> {
+    let mut libraries = StdLib::COROUTINE
+        | StdLib::TABLE
+        | StdLib::STRING
+        | StdLib::BIT
+        | StdLib::MATH
+        | StdLib::OS
+        | StdLib::PACKAGE;
+    if allows_all {
+        libraries |= StdLib::IO;
+    }
+    let lua = Lua::new_with(libraries, LuaOptions::new())?;
+    if allows_all {
+        let package: Table = lua.globals().get("package")?;
+        let path: LuaString = package.get("path")?;
+        let mut with_folder = folder.join("?.lua").into_os_string().into_encoded_bytes();
+        with_folder.push(b';');
+        with_folder.extend_from_slice(&path.as_bytes());
+        package.set("path", lua.create_string(with_folder)?)?;
+    }
+    let native = native(&lua, shared, folder)?;
+    let callers = lua
+        .load(include_str!("prelude.lua"))
+        .set_name("=tcpkit")
+        .call::<Table>((native, allows_all))?;
+    Ok((lua, callers))
+}
+
+/// What the prelude builds on.
+fn native(lua: &Lua, shared: &Shared, folder: PathBuf) -> mlua::Result<Table> {
+    let native = lua.create_table()?;
+    native.set("version", env!("CARGO_PKG_VERSION"))?;
+    output(lua, shared, &native)?;
+    ending(lua, shared, &native)?;
+    reporting(lua, shared, &native)?;
+    let names = Rc::clone(&shared.field_names);
+    native.set(
+        "unpack",
+        lua.create_function(move |lua, packed: LuaString| unpack(lua, &packed, &names.borrow()))?,
+    )?;
+    native.set(
+        "time",
+        lua.create_function(|_, (seconds, ns): (i64, i32)| {
+            Ok(Timestamp::new(seconds, ns).map(|time| format!("{time:.9}")).ok())
+        })?,
+    )?;
+    native.set(
+        "find_module",
+        lua.create_function(move |lua, name: LuaString| find_module(lua, &folder, &name))?,
+    )?;
+    native.set(
+        "traceback",
+        lua.create_function(|lua, (text, level): (Option<String>, Option<usize>)| {
+            lua.traceback(text.as_deref(), level.unwrap_or(1))
+        })?,
+    )?;
+    native.set(
+        "address",
+        lua.create_function(|_, it: Value| Ok(format!("function: {:p}", it.to_pointer())))?,
+    )?;
+    native.set(
+        "set_function_text",
+        lua.create_function(|lua, text: Function| {
+            let metatable = lua.create_table()?;
+            metatable.set("__tostring", text)?;
+            lua.set_type_metatable::<Function>(Some(metatable));
+            Ok(())
+        })?,
+    )?;
+    Ok(native)
+}
+
+fn output(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
+    let printer = shared.printer.clone();
+    native.set(
+        "write",
+        lua.create_function(move |_, text: LuaString| {
+            printer.write(&text.as_bytes());
+            Ok(())
+        })?,
+    )?;
+    let printer = shared.printer.clone();
+    native.set(
+        "flush",
+        lua.create_function(move |_, ()| {
+            printer.flush();
+            Ok(())
+        })?,
+    )?;
+    native.set(
+        "write_error",
+        lua.create_function(|_, text: LuaString| {
+            // Nobody is left to be told if stderr is gone.
+            let _ = io::stderr().lock().write_all(&text.as_bytes());
+            Ok(())
+        })?,
+    )?;
+    let printer = shared.printer.clone();
+    native.set(
+        "emit",
+        lua.create_function(move |_, table: Table| {
+            printer.write(&emit::line(&table).map_err(mlua::Error::runtime)?);
+            Ok(())
+        })?,
+    )
+}
+
+fn ending(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
+    let stop = Rc::clone(&shared.stop);
+    native.set(
+        "stop",
+        lua.create_function(move |_, ()| {
+            stop.set(stop.get().or(Some(0)));
+            Ok(())
+        })?,
+    )?;
+    let stop = Rc::clone(&shared.stop);
+    native.set(
+        "exit",
+        lua.create_function(move |_, code: Value| -> mlua::Result<()> {
+            let code = match code {
+                Value::Nil | Value::Boolean(true) => 0,
+                Value::Boolean(false) => 1,
+                code => {
+                    code.as_f64().map_or(1, |code| u8::try_from(code as i64 & 0xff).unwrap_or(1))
+                }
+            };
+            stop.set(Some(code));
+            // The rest of the script is not to run; nobody is told of this error.
+            Err(mlua::Error::external(Exit))
+        })?,
+    )
+}
+
+/// The script ends itself by `os.exit`.
+#[derive(Debug, thiserror::Error)]
+#[error("os.exit")]
+pub(super) struct Exit;
+
+fn reporting(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
+    native.set("histogram", lua.create_function(|_, ()| ScriptHistogram::new())?)?;
+    let metrics = shared.metrics.clone();
+    native.set(
+        "metric",
+        lua.create_function(move |_, (name, labels, value): (String, Option<Table>, f64)| {
+            let mut texts = Vec::new();
+            for pair in labels.iter().flat_map(Table::pairs) {
+                let (label, value): (String, String) = pair?;
+                texts.push((label, value));
+            }
+            metrics.set(&name, texts, value).map_err(mlua::Error::runtime)
+        })?,
+    )?;
+    native.set(
+        "log",
+        lua.create_function(|_, (text, level): (LuaString, Option<String>)| {
+            let level = match level.as_deref() {
+                None | Some("warn") => Level::Warn,
+                Some("error") => Level::Error,
+                Some("info") => Level::Info,
+                Some("debug") => Level::Debug,
+                Some(other) => {
+                    return Err(mlua::Error::runtime(format!(
+                        "tcpkit.log knows the levels error, warn, info and debug, not `{other}`"
+                    )));
+                }
+            };
+            log::log!(target: "script", level, "{}", text.to_string_lossy());
+            Ok(())
+        })?,
+    )
+}
+
+/// The searcher of `require`: a file beside the script. Its name may have folders in it, by dots.
+fn find_module(lua: &Lua, folder: &Path, name: &LuaString) -> mlua::Result<MultiValue> {
+    let name = name.to_string_lossy();
+    let is_part = |part: &str| !part.is_empty() && !part.contains(['/', '\\', '\0']);
+    if !name.split('.').all(is_part) {
+        let text = format!("\n\t'{name}' is no name of a module: words with dots between them");
+        return Ok(MultiValue::from_iter([Value::String(lua.create_string(text)?)]));
+    }
+    let base = folder.join(name.replace('.', "/"));
+    let mut missing = String::new();
+    for path in [base.with_extension("lua"), base.join("init.lua")] {
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                missing.push_str(&format!("\n\tno file '{}' ({error})", path.display()));
+                continue;
+            }
+        };
+        let shown = path.display().to_string();
+        let chunk = lua
+            .load(without_shebang(&text))
+            .set_name(format!("@{shown}"))
+            .set_mode(ChunkMode::Text)
+            .into_function()?;
+        return Ok(MultiValue::from_iter([
+            Value::Function(chunk),
+            Value::String(lua.create_string(shown)?),
+        ]));
+    }
+    Ok(MultiValue::from_iter([Value::String(lua.create_string(missing)?)]))
+}
+
+/// A first line that begins with `#` is for the shell; its line break stays, so that lines keep their
+/// numbers.
+pub(super) fn without_shebang(text: &[u8]) -> &[u8] {
+    match text {
+        [b'#', ..] => {
+            let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
+            text.get(end..).unwrap_or(&[])
+        }
+        text => text,
+    }
+}

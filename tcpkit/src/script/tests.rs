@@ -1,0 +1,1 @@
+//! What scripts get, may do and may not do.
