@@ -2,7 +2,7 @@
 //! somebody asked for the end.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::{
         Arc,
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mlua::{HookTriggers, Lua, VmState};
+use mlua::{Function, HookTriggers, Lua, Table, VmState};
 
 /// So often the virtual machine asks whether it may go on, in instructions: some 50 µs.
 const STEP: u32 = 10_000;
@@ -49,6 +49,8 @@ struct State {
     limits: Limits,
     used: Cell<u64>,
     exceeded: Cell<Option<Exceeded>>,
+    /// Where it was then.
+    trace: RefCell<String>,
     stop: Arc<AtomicBool>,
     /// The callback began before somebody asked for the end.
     began_before_stop: Cell<bool>,
@@ -60,16 +62,26 @@ struct State {
 pub(super) struct Budget(Rc<State>);
 
 impl Budget {
-    /// Limits what runs in `lua`; `stop` says that somebody asked for the end.
-    pub(super) fn new(lua: &Lua, limits: Limits, stop: Arc<AtomicBool>) -> mlua::Result<Self> {
+    /// Limits what runs in `lua`, of which the prelude's functions are `callers`; `stop` says that somebody
+    /// asked for the end.
+    pub(super) fn new(
+        lua: &Lua,
+        callers: &Table,
+        limits: Limits,
+        stop: Arc<AtomicBool>,
+    ) -> mlua::Result<Self> {
         let budget = Self(Rc::new(State {
             limits,
             used: Cell::new(0),
             exceeded: Cell::new(None),
+            trace: RefCell::default(),
             stop,
             began_before_stop: Cell::new(true),
             stop_seen_at: Cell::new(None),
         }));
+        let this = budget.clone();
+        let is_exceeded = lua.create_function(move |_, ()| Ok(this.is_exceeded()))?;
+        callers.get::<Function>("limit")?.call::<()>(is_exceeded)?;
         lua.set_memory_limit(limits.memory_bytes)?;
         budget.watch(lua, STEP)?;
         Ok(budget)
@@ -87,13 +99,16 @@ impl Budget {
         self.0.stop_seen_at.set(None);
     }
 
-    /// A callback ended; says whether it was made to.
-    pub(super) fn end(&self, lua: &Lua) -> mlua::Result<Option<Exceeded>> {
-        let exceeded = self.0.exceeded.take();
-        if exceeded.is_some() {
-            self.watch(lua, STEP)?;
-        }
-        Ok(exceeded)
+    /// A callback ended; if it was made to, says why and where it was.
+    pub(super) fn end(&self, lua: &Lua) -> mlua::Result<Option<String>> {
+        let Some(exceeded) = self.0.exceeded.take() else { return Ok(None) };
+        self.watch(lua, STEP)?;
+        Ok(Some(format!("{exceeded}\n{}", self.0.trace.take())))
+    }
+
+    /// Whether a callback is being ended.
+    fn is_exceeded(&self) -> bool {
+        self.0.exceeded.get().is_some()
     }
 
     /// Looks every `step` instructions, in all coroutines (those made before keep the step they had).
@@ -123,6 +138,8 @@ impl Budget {
             return Ok(VmState::Continue);
         };
         state.exceeded.set(Some(exceeded));
+        let trace = lua.traceback(None, 0).map(|trace| trace.to_string_lossy());
+        state.trace.replace(trace.unwrap_or_default());
         // A script that catches the error gets it again at its next instruction.
         self.watch(lua, 1)?;
         Err(mlua::Error::external(exceeded))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::budget::{Exceeded, Limits};
+use super::budget::Limits;
 
 /// How often errors are shown.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -42,16 +42,11 @@ impl Errors {
 }
 
 /// An error as text: where it happened, what, and by which calls the script came there.
-pub(super) fn describe(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits) -> String {
-    let mut text = explain(error);
-    if let Some(exceeded) = exceeded {
-        // The traceback says where it was.
-        let trace = text.find(TRACEBACK).map_or("", |at| text.get(at..).unwrap_or(""));
-        return format!("{exceeded}{trace}");
-    }
+pub(super) fn describe(error: &mlua::Error, limits: Limits) -> String {
+    let text = explain(error);
     if let mlua::Error::MemoryError(_) = innermost(error) {
         let mib = limits.memory_bytes >> 20;
-        text = format!(
+        return format!(
             "the script needs more than {mib} MiB (--script-budget sets how much it may): {text}"
         );
     }

@@ -99,7 +99,7 @@ else
     all_off("io", { "open", "popen", "tmpfile", "lines", "input", "read", "close" }, files)
     io.output = function(file)
         if file ~= nil and file ~= stdout then
-            off("io.output", files)()
+            return off("io.output", files)()
         end
         return stdout
     end
@@ -108,7 +108,9 @@ else
         return stdout
     end
     io.type = function(file) return (file == stdout or file == stderr) and "file" or nil end
-    io.stdin = setmetatable({}, { __index = function(_, name) off("io.stdin:" .. tostring(name), files)() end })
+    io.stdin = setmetatable({}, { __index = function(_, name)
+        return off("io.stdin:" .. tostring(name), files)
+    end })
     all_off("os", { "execute", "remove", "rename", "tmpname", "setlocale" }, "change files or run programs")
     os.exit = function()
         error("os.exit is off, since scripts may not end the agent: tcpkit.stop() ends the run in order; "
@@ -118,18 +120,28 @@ else
         _G[name] = off(name, "open files (require finds those beside the script)")
     end
     local real_load = load
+    local compiled = off("load of compiled chunks", "do what the agent cannot check")
     -- Only text: a compiled chunk can do anything.
     load = function(chunk, name, mode, ...)
-        if mode ~= nil and mode ~= "t" and mode ~= "bt" then
-            off("load of compiled chunks", "do what the agent cannot check")()
+        if mode ~= nil and mode ~= "t" and mode ~= "bt" or type(chunk) == "string" and byte(chunk) == 27 then
+            return compiled()
         end
         return real_load(chunk, name, "t", ...)
+    end
+    -- Nothing ends a loop in a finalizer: Lua does not count its instructions.
+    local real_setmetatable = setmetatable
+    function _G.setmetatable(t, metatable)
+        if type(metatable) == "table" and rawget(metatable, "__gc") ~= nil then
+            return off("__gc", "do what cannot be ended")()
+        end
+        return real_setmetatable(t, metatable)
     end
     package.searchpath = off("package.searchpath", files)
     package.path, package.cpath = "", ""
     package.searchers[2], package.searchers[3] = native.find_module, nil
     package.loaded.io = io
 end
+package.loadlib = function() error("package.loadlib is off: scripts are made of Lua only", 2) end
 io.stdout, io.stderr = stdout, stderr
 debug = { traceback = native.traceback }
 package.loaded.debug = debug
@@ -297,6 +309,19 @@ local endpoint_meta = {
 }
 
 return {
+    -- `is_exceeded` says that a call is being ended. Then no handler of errors may run: it is called from
+    -- where instructions are counted, and is not counted itself.
+    limit = function(is_exceeded)
+        local real_xpcall = xpcall
+        function xpcall(f, handler, ...)
+            return real_xpcall(f, function(...)
+                if is_exceeded() then
+                    return ...
+                end
+                return handler(...)
+            end, ...)
+        end
+    end,
     endpoint = function(ip, port)
         return setmetatable({ ip = ip, port = port }, endpoint_meta)
     end,

@@ -160,9 +160,10 @@ fn ending(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
             let code = match code {
                 Value::Nil | Value::Boolean(true) => 0,
                 Value::Boolean(false) => 1,
-                code => {
-                    code.as_f64().map_or(1, |code| u8::try_from(code as i64 & 0xff).unwrap_or(1))
-                }
+                // Of others the kernel keeps the last byte.
+                Value::Integer(code) => u8::try_from(code & 0xff).unwrap_or(1),
+                Value::Number(code) => u8::try_from(code as i64 & 0xff).unwrap_or(1),
+                _ => 1,
             };
             stop.set(Some(code));
             // The rest of the script is not to run; nobody is told of this error.

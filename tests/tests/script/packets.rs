@@ -82,7 +82,8 @@ fn tshark(file: &Path) -> Vec<Value> {
 fn from_tshark(line: &str) -> Value {
     let columns: BTreeMap<_, _> = FIELDS.into_iter().zip(line.split('\t')).collect();
     let text = |name: &str| columns[name];
-    let number = |name: &str| -> u64 { text(name).parse().unwrap_or_else(|_| panic!("{name}: {line}")) };
+    let number =
+        |name: &str| -> u64 { text(name).parse().unwrap_or_else(|_| panic!("{name}: {line}")) };
     let either = |one: &str, other: &str| [text(one), text(other)].concat();
     let is_tcp = !text("tcp.srcport").is_empty();
     let proto = if is_tcp { "tcp" } else { "udp" };
@@ -136,7 +137,9 @@ fn compare_captures(mut ours: Vec<Value>, mut theirs: Vec<Value>) {
             let mut it = it.clone();
             take(&mut it, TIMES);
             let fields = it.as_object().unwrap().iter();
-            fields.map(|(name, value)| (name.clone(), value.to_string())).collect::<BTreeMap<_, _>>()
+            fields
+                .map(|(name, value)| (name.clone(), value.to_string()))
+                .collect::<BTreeMap<_, _>>()
         });
         times.push(packets.iter().map(time_ns).collect::<Vec<_>>());
         for packet in packets.iter_mut() {
@@ -269,7 +272,8 @@ fn a_file_that_is_written_meanwhile_says_the_same() {
 fn introduction(file: &Path) -> Vec<u8> {
     let mut text = Vec::new();
     for it in tshark(file).iter().filter(|it| it["proto"] == "tcp" && it["size"] != 0) {
-        let word = |name: &str| it[name].as_str().map_or_else(|| it[name].to_string(), str::to_owned);
+        let word =
+            |name: &str| it[name].as_str().map_or_else(|| it[name].to_string(), str::to_owned);
         let output = Command::new("date")
             .args(["-u", "-d", &format!("@{}", word("tv_sec")), "+%Y-%m-%d %H:%M:%S"])
             .output()
@@ -279,7 +283,9 @@ fn introduction(file: &Path) -> Vec<u8> {
         let numbers = ["type", "seq", "ack", "flags", "size"].map(word).join(" ");
         text.extend(format!("{}.{} {ends} {numbers} ", time.trim(), it["tv_usec"]).bytes());
         let hex = word("payload");
-        text.extend((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()));
+        text.extend(
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()),
+        );
         text.push(b'\n');
     }
     text
