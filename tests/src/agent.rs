@@ -221,7 +221,8 @@ impl Agent {
         let reports = || {
             let (_, stderr) = self.output.as_ref().unwrap();
             let said = stderr.look(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            (said.matches(" printed\n").count() + said.matches(" written\n").count(), said)
+            let ends = [" printed\n", " written\n", " handed to the script\n"];
+            (ends.map(|end| said.matches(end).count()).iter().sum::<usize>(), said)
         };
         let before = reports().0;
         self.signal(Signal::SIGUSR1);

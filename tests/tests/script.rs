@@ -23,6 +23,3 @@ mod time;
 mod transactions;
 #[path = "script/unsafe_calls.rs"]
 mod unsafe_calls;
-
-/// Redis, and a datagram that says that all was sent before it (`tcpdump::send_marker`).
-const FILTER: &str = "tcp port 6379 or udp port 6399";

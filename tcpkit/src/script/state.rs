@@ -52,8 +52,11 @@ pub(super) fn prepare(
     if allows_all {
         let package: Table = lua.globals().get("package")?;
         let path: LuaString = package.get("path")?;
-        let mut with_folder = folder.join("?.lua").into_os_string().into_encoded_bytes();
-        with_folder.push(b';');
+        let mut with_folder = Vec::new();
+        for file in ["?.lua", "?/init.lua"] {
+            with_folder.extend(folder.join(file).into_os_string().into_encoded_bytes());
+            with_folder.push(b';');
+        }
         with_folder.extend_from_slice(&path.as_bytes());
         package.set("path", lua.create_string(with_folder)?)?;
     }

@@ -134,7 +134,10 @@ impl Transactions {
 }
 
 /// What few transactions have.
-struct Special(Option<(Option<bool>, Option<f64>, Option<f64>, Option<bool>)>);
+struct Special(Option<SpecialValues>);
+
+/// `cancelled`, `first_us`, `deadline_us`, `past_deadline`.
+type SpecialValues = (Option<bool>, Option<f64>, Option<f64>, Option<bool>);
 
 impl IntoLuaMulti for Special {
     fn into_lua_multi(self, lua: &Lua) -> mlua::Result<MultiValue> {
