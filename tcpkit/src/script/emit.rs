@@ -123,7 +123,8 @@ mod tests {
     use super::*;
 
     fn emit(lua: &str) -> Result<String, String> {
-        let table = Lua::new().load(lua).eval::<Table>().expect("a table");
+        let state = Lua::new();
+        let table = state.load(lua).eval::<Table>().expect("a table");
         line(&table).map(|line| String::from_utf8(line).expect("UTF-8"))
     }
 

@@ -140,13 +140,19 @@ impl Script {
             printer: Printer::new(Box::new(Stdout::default())),
             metrics: Metrics::default(),
             field_names: Rc::new(RefCell::new(FieldNames::default())),
-            stop: Rc::new(Cell::new(None)),
+            stop: Rc::default(),
+            exceeded: Rc::default(),
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let (lua, callers) = state::prepare(&shared, folder, options.allows_all)
             .map_err(|error| failed(error.to_string()))?;
-        let budget = Budget::new(&lua, options.limits, Arc::clone(&options.stop))
-            .map_err(|error| failed(error.to_string()))?;
+        let budget = Budget::new(
+            &lua,
+            options.limits,
+            Arc::clone(&options.stop),
+            Rc::clone(&shared.exceeded),
+        )
+        .map_err(|error| failed(error.to_string()))?;
         let mut script = Self { options, lua, callers, budget, shared, wants: Wants::default() };
         script.run(&text).map_err(failed)?;
         script.wants = script.look();
