@@ -1,5 +1,7 @@
 //! What is told of connections.
 
+#![expect(clippy::arithmetic_side_effects, reason = "the tests' own numbers")]
+
 use super::*;
 use crate::{
     engine::UsualPorts,

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mlua::{Function, HookTriggers, Lua, Table, VmState};
+use mlua::{HookTriggers, Lua, VmState, debug::Debug};
 
 /// So often the virtual machine asks whether it may go on, in instructions: some 50 µs.
 const STEP: u32 = 10_000;
@@ -34,9 +34,27 @@ impl Default for Limits {
     }
 }
 
+/// A callback was ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {why}")]
+pub(super) struct Exceeded {
+    /// File and line where it was.
+    at: String,
+    why: Why,
+    /// By which calls it came there.
+    trace: String,
+}
+
+impl Exceeded {
+    /// By which calls the callback came to where it was.
+    pub(super) fn trace(&self) -> &str {
+        &self.trace
+    }
+}
+
 /// Why a callback was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Exceeded {
+enum Why {
     #[error(
         "it ran for more than {0} instructions: a loop without end? (--script-budget sets how many)"
     )]
@@ -48,9 +66,7 @@ pub(super) enum Exceeded {
 struct State {
     limits: Limits,
     used: Cell<u64>,
-    exceeded: Cell<Option<Exceeded>>,
-    /// Where it was then.
-    trace: RefCell<String>,
+    exceeded: Rc<RefCell<Option<Exceeded>>>,
     stop: Arc<AtomicBool>,
     /// The callback began before somebody asked for the end.
     began_before_stop: Cell<bool>,
@@ -62,26 +78,22 @@ struct State {
 pub(super) struct Budget(Rc<State>);
 
 impl Budget {
-    /// Limits what runs in `lua`, of which the prelude's functions are `callers`; `stop` says that somebody
-    /// asked for the end.
+    /// Limits what runs in `lua`; `stop` says that somebody asked for the end, `exceeded` is set when a
+    /// call did too much.
     pub(super) fn new(
         lua: &Lua,
-        callers: &Table,
         limits: Limits,
         stop: Arc<AtomicBool>,
+        exceeded: Rc<RefCell<Option<Exceeded>>>,
     ) -> mlua::Result<Self> {
         let budget = Self(Rc::new(State {
             limits,
             used: Cell::new(0),
-            exceeded: Cell::new(None),
-            trace: RefCell::default(),
+            exceeded,
             stop,
             began_before_stop: Cell::new(true),
             stop_seen_at: Cell::new(None),
         }));
-        let this = budget.clone();
-        let is_exceeded = lua.create_function(move |_, ()| Ok(this.is_exceeded()))?;
-        callers.get::<Function>("limit")?.call::<()>(is_exceeded)?;
         lua.set_memory_limit(limits.memory_bytes)?;
         budget.watch(lua, STEP)?;
         Ok(budget)
@@ -99,49 +111,52 @@ impl Budget {
         self.0.stop_seen_at.set(None);
     }
 
-    /// A callback ended; if it was made to, says why and where it was.
-    pub(super) fn end(&self, lua: &Lua) -> mlua::Result<Option<String>> {
-        let Some(exceeded) = self.0.exceeded.take() else { return Ok(None) };
-        self.watch(lua, STEP)?;
-        Ok(Some(format!("{exceeded}\n{}", self.0.trace.take())))
-    }
-
-    /// Whether a callback is being ended.
-    fn is_exceeded(&self) -> bool {
-        self.0.exceeded.get().is_some()
+    /// A callback ended; says whether it was made to.
+    pub(super) fn end(&self, lua: &Lua) -> mlua::Result<Option<Exceeded>> {
+        let exceeded = self.0.exceeded.take();
+        if exceeded.is_some() {
+            self.watch(lua, STEP)?;
+        }
+        Ok(exceeded)
     }
 
     /// Looks every `step` instructions, in all coroutines (those made before keep the step they had).
     fn watch(&self, lua: &Lua, step: u32) -> mlua::Result<()> {
         let this = self.clone();
         let triggers = HookTriggers::new().every_nth_instruction(step);
-        lua.set_global_hook(triggers, move |lua, _| this.look(lua, step))
+        lua.set_global_hook(triggers, move |lua, debug| this.look(lua, debug, step))
     }
 
-    fn look(&self, lua: &Lua, step: u32) -> mlua::Result<VmState> {
+    fn look(&self, lua: &Lua, debug: &Debug<'_>, step: u32) -> mlua::Result<VmState> {
         let state = &self.0;
-        if let Some(exceeded) = state.exceeded.get() {
-            return Err(mlua::Error::external(exceeded));
+        if let Some(exceeded) = &*state.exceeded.borrow() {
+            return Err(mlua::Error::external(exceeded.clone()));
         }
         state.used.set(state.used.get().saturating_add(u64::from(step)));
-        let limit = state.limits.instructions;
-        let exceeded = if limit > 0 && state.used.get() > limit {
-            Exceeded::Instructions(limit)
-        } else if state.began_before_stop.get() && state.stop.load(Ordering::Relaxed) {
-            let seen_at = state.stop_seen_at.get().unwrap_or_else(Instant::now);
-            state.stop_seen_at.set(Some(seen_at));
-            if seen_at.elapsed() < GRACE {
-                return Ok(VmState::Continue);
-            }
-            Exceeded::Stopped
-        } else {
-            return Ok(VmState::Continue);
-        };
-        state.exceeded.set(Some(exceeded));
-        let trace = lua.traceback(None, 0).map(|trace| trace.to_string_lossy());
-        state.trace.replace(trace.unwrap_or_default());
+        let Some(why) = self.why() else { return Ok(VmState::Continue) };
+        let source = debug.source();
+        let file = source.short_src.as_deref().unwrap_or("?");
+        let line = debug.current_line().unwrap_or(0);
+        let trace = lua.traceback(None, 0).map(|trace| trace.to_string_lossy()).unwrap_or_default();
+        let exceeded = Exceeded { at: format!("{file}:{line}"), why, trace };
+        state.exceeded.replace(Some(exceeded.clone()));
         // A script that catches the error gets it again at its next instruction.
         self.watch(lua, 1)?;
         Err(mlua::Error::external(exceeded))
+    }
+
+    /// Why the callback may not go on, if it may not.
+    fn why(&self) -> Option<Why> {
+        let state = &self.0;
+        let limit = state.limits.instructions;
+        if limit > 0 && state.used.get() > limit {
+            return Some(Why::Instructions(limit));
+        }
+        if !state.began_before_stop.get() || !state.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let seen_at = state.stop_seen_at.get().unwrap_or_else(Instant::now);
+        state.stop_seen_at.set(Some(seen_at));
+        (seen_at.elapsed() >= GRACE).then_some(Why::Stopped)
     }
 }

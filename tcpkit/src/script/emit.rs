@@ -123,7 +123,6 @@ mod tests {
     use super::*;
 
     fn emit(lua: &str) -> Result<String, String> {
-        // Tables live as long as what made them.
         let state = Lua::new();
         let table = state.load(lua).eval::<Table>().expect("a table");
         line(&table).map(|line| String::from_utf8(line).expect("UTF-8"))

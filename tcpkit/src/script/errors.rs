@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::budget::Limits;
+use super::budget::{Exceeded, Limits};
 
 /// How often errors are shown.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -42,7 +42,10 @@ impl Errors {
 }
 
 /// An error as text: where it happened, what, and by which calls the script came there.
-pub(super) fn describe(error: &mlua::Error, limits: Limits) -> String {
+pub(super) fn describe(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits) -> String {
+    if let Some(exceeded) = exceeded {
+        return format!("{exceeded}\n{}", exceeded.trace());
+    }
     let text = explain(error);
     if let mlua::Error::MemoryError(_) = innermost(error) {
         let mib = limits.memory_bytes >> 20;

@@ -140,13 +140,19 @@ impl Script {
             printer: Printer::new(Box::new(Stdout::default())),
             metrics: Metrics::default(),
             field_names: Rc::new(RefCell::new(FieldNames::default())),
-            stop: Rc::new(Cell::new(None)),
+            stop: Rc::default(),
+            exceeded: Rc::default(),
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let (lua, callers) = state::prepare(&shared, folder, options.allows_all)
             .map_err(|error| failed(error.to_string()))?;
-        let budget = Budget::new(&lua, &callers, options.limits, Arc::clone(&options.stop))
-            .map_err(|error| failed(error.to_string()))?;
+        let budget = Budget::new(
+            &lua,
+            options.limits,
+            Arc::clone(&options.stop),
+            Rc::clone(&shared.exceeded),
+        )
+        .map_err(|error| failed(error.to_string()))?;
         let mut script = Self { options, lua, callers, budget, shared, wants: Wants::default() };
         script.run(&text).map_err(failed)?;
         script.wants = script.look();
@@ -165,7 +171,7 @@ impl Script {
             .set_name(format!("@{}", self.options.path.display()))
             .set_mode(ChunkMode::Text)
             .into_function()
-            .map_err(|error| describe(&error, self.options.limits))?;
+            .map_err(|error| describe(&error, None, self.options.limits))?;
         self.call(&chunk, ())?;
         if !self.has("init") {
             return Ok(());
@@ -191,7 +197,7 @@ impl Script {
         match result {
             Ok(()) => None,
             Err(error) if error.downcast_ref::<Exit>().is_some() => None,
-            Err(error) => Some(exceeded.unwrap_or_else(|| describe(&error, self.budget.limits()))),
+            Err(error) => Some(describe(&error, exceeded, self.budget.limits())),
         }
     }
 

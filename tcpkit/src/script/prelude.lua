@@ -8,10 +8,12 @@ local concat, select, tostring, type, error, next, rawget, rawset, setmetatable 
 
 -- What scripts may not do unless --script-unsafe says so. --------------------------------------------------
 
+local function refuse(name, what, level)
+    error(name .. " is off, since scripts may not " .. what .. "; --script-unsafe allows it", level + 1)
+end
+
 local function off(name, what)
-    return function()
-        error(name .. " is off, since scripts may not " .. what .. "; --script-unsafe allows it", 2)
-    end
+    return function() refuse(name, what, 2) end
 end
 
 local function all_off(library, names, what)
@@ -99,7 +101,7 @@ else
     all_off("io", { "open", "popen", "tmpfile", "lines", "input", "read", "close" }, files)
     io.output = function(file)
         if file ~= nil and file ~= stdout then
-            return off("io.output", files)()
+            refuse("io.output", files, 2)
         end
         return stdout
     end
@@ -108,9 +110,7 @@ else
         return stdout
     end
     io.type = function(file) return (file == stdout or file == stderr) and "file" or nil end
-    io.stdin = setmetatable({}, { __index = function(_, name)
-        return off("io.stdin:" .. tostring(name), files)
-    end })
+    io.stdin = setmetatable({}, { __index = function(_, name) refuse("io.stdin:" .. tostring(name), files, 2) end })
     all_off("os", { "execute", "remove", "rename", "tmpname", "setlocale" }, "change files or run programs")
     os.exit = function()
         error("os.exit is off, since scripts may not end the agent: tcpkit.stop() ends the run in order; "
@@ -120,29 +120,49 @@ else
         _G[name] = off(name, "open files (require finds those beside the script)")
     end
     local real_load = load
-    local compiled = off("load of compiled chunks", "do what the agent cannot check")
     -- Only text: a compiled chunk can do anything.
     load = function(chunk, name, mode, ...)
         if mode ~= nil and mode ~= "t" and mode ~= "bt" or type(chunk) == "string" and byte(chunk) == 27 then
-            return compiled()
+            refuse("load of compiled chunks", "do what the agent cannot check", 2)
         end
         return real_load(chunk, name, "t", ...)
     end
-    -- Nothing ends a loop in a finalizer: Lua does not count its instructions.
-    local real_setmetatable = setmetatable
-    function _G.setmetatable(t, metatable)
-        if type(metatable) == "table" and rawget(metatable, "__gc") ~= nil then
-            return off("__gc", "do what cannot be ended")()
-        end
-        return real_setmetatable(t, metatable)
-    end
     package.searchpath = off("package.searchpath", files)
     package.path, package.cpath = "", ""
-    package.searchers[2], package.searchers[3] = native.find_module, nil
+    package.searchers[2] = function(name)
+        local chunk, message = native.find_module(name)
+        if chunk == nil then
+            return message
+        elseif not chunk then
+            error(message, 0)
+        end
+        return chunk, message
+    end
+    package.searchers[3] = nil
     package.loaded.io = io
+    -- Nothing could end a finalizer that does not end by itself.
+    function _G.setmetatable(t, metatable)
+        if type(metatable) == "table" and rawget(metatable, "__gc") ~= nil then
+            refuse("__gc", "run when nobody can end them", 2)
+        end
+        return setmetatable(t, metatable)
+    end
 end
 package.loadlib = function() error("package.loadlib is off: scripts are made of Lua only", 2) end
 io.stdout, io.stderr = stdout, stderr
+
+local real_xpcall, exceeded = xpcall, native.exceeded
+-- Where the budget is exceeded, the handler would run where nobody can end it.
+xpcall = function(f, handler, ...)
+    local function handle(message)
+        if exceeded() then
+            return message
+        end
+        return handler(message)
+    end
+    return real_xpcall(f, handle, ...)
+end
+
 debug = { traceback = native.traceback }
 package.loaded.debug = debug
 
@@ -208,6 +228,7 @@ for suffix, offsets in pairs { [""] = { 0, 4 }, le = { 4, 0 } } do
         if high and low then
             return high * 2 ^ 32 + low, high, low
         end
+        return nil
     end
     bytes["i64" .. suffix] = function(s, at)
         at = at or 1
@@ -215,6 +236,7 @@ for suffix, offsets in pairs { [""] = { 0, 4 }, le = { 4, 0 } } do
         if high and low then
             return (high >= 2 ^ 31 and high - 2 ^ 32 or high) * 2 ^ 32 + low, high, low
         end
+        return nil
     end
 end
 
@@ -230,12 +252,22 @@ local function elapsed_ns(from, to)
     return (to.tv_sec - from.tv_sec) * 1e9 + (to.tv_nsec - from.tv_nsec)
 end
 
+-- A function of the agent that gives a message where it fails.
+local function checked(f)
+    return function(...)
+        local message = f(...)
+        if message then
+            error(message, 2)
+        end
+    end
+end
+
 tcpkit = {
     version = native.version,
     histogram = native.histogram,
-    emit = native.emit,
-    metric = native.metric,
-    log = native.log,
+    emit = checked(native.emit),
+    metric = checked(native.metric),
+    log = checked(native.log),
     stop = native.stop,
     elapsed_ns = elapsed_ns,
     bytes = bytes,
@@ -309,19 +341,6 @@ local endpoint_meta = {
 }
 
 return {
-    -- `is_exceeded` says that a call is being ended. Then no handler of errors may run: it is called from
-    -- where instructions are counted, and is not counted itself.
-    limit = function(is_exceeded)
-        local real_xpcall = xpcall
-        function xpcall(f, handler, ...)
-            return real_xpcall(f, function(...)
-                if is_exceeded() then
-                    return ...
-                end
-                return handler(...)
-            end, ...)
-        end
-    end,
     endpoint = function(ip, port)
         return setmetatable({ ip = ip, port = port }, endpoint_meta)
     end,

@@ -10,11 +10,10 @@ use std::{
 
 use jiff::Timestamp;
 use log::Level;
-use mlua::{
-    Function, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value, chunk::ChunkMode,
-};
+use mlua::{Function, Lua, LuaOptions, LuaString, StdLib, Table, Value, chunk::ChunkMode};
 
 use super::{
+    budget::Exceeded,
     emit,
     histogram::ScriptHistogram,
     metrics::Metrics,
@@ -30,6 +29,8 @@ pub(super) struct Shared {
     pub(super) field_names: Rc<RefCell<FieldNames>>,
     /// The script asked for the end, and with which exit code.
     pub(super) stop: Rc<Cell<Option<u8>>>,
+    /// What the running call did too much of.
+    pub(super) exceeded: Rc<RefCell<Option<Exceeded>>>,
 }
 
 /// A new virtual machine, and the functions of the prelude by which the agent calls the script.
@@ -141,13 +142,19 @@ fn output(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
     native.set(
         "emit",
         lua.create_function(move |_, table: Table| {
-            printer.write(&emit::line(&table).map_err(mlua::Error::runtime)?);
-            Ok(())
+            let line = match emit::line(&table) {
+                Ok(line) => line,
+                Err(message) => return Ok(Some(message)),
+            };
+            printer.write(&line);
+            Ok(None)
         })?,
     )
 }
 
 fn ending(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
+    let exceeded = Rc::clone(&shared.exceeded);
+    native.set("exceeded", lua.create_function(move |_, ()| Ok(exceeded.borrow().is_some()))?)?;
     let stop = Rc::clone(&shared.stop);
     native.set(
         "stop",
@@ -162,7 +169,6 @@ fn ending(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
         lua.create_function(move |_, code: Value| -> mlua::Result<()> {
             let code = match code {
                 Value::Nil | Value::Boolean(true) => 0,
-                Value::Boolean(false) => 1,
                 // Of others the kernel keeps the last byte.
                 Value::Integer(code) => u8::try_from(code & 0xff).unwrap_or(1),
                 Value::Number(code) => u8::try_from(code as i64 & 0xff).unwrap_or(1),
@@ -203,24 +209,27 @@ fn reporting(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
                 Some("info") => Level::Info,
                 Some("debug") => Level::Debug,
                 Some(other) => {
-                    return Err(mlua::Error::runtime(format!(
+                    return Ok(Some(format!(
                         "tcpkit.log knows the levels error, warn, info and debug, not `{other}`"
                     )));
                 }
             };
             log::log!(target: "script", level, "{}", text.to_string_lossy());
-            Ok(())
+            Ok(None)
         })?,
     )
 }
 
-/// The searcher of `require`: a file beside the script. Its name may have folders in it, by dots.
-fn find_module(lua: &Lua, folder: &Path, name: &LuaString) -> mlua::Result<MultiValue> {
+/// A module for `require`: a file beside the script. Its name may have folders in it, by dots.
+///
+/// The chunk and its file; false and a message where the file is no Lua; nothing and a message where there
+/// is none.
+fn find_module(lua: &Lua, folder: &Path, name: &LuaString) -> mlua::Result<(Value, String)> {
     let name = name.to_string_lossy();
     let is_part = |part: &str| !part.is_empty() && !part.contains(['/', '\\', '\0']);
     if !name.split('.').all(is_part) {
         let text = format!("\n\t'{name}' is no name of a module: words with dots between them");
-        return Ok(MultiValue::from_iter([Value::String(lua.create_string(text)?)]));
+        return Ok((Value::Nil, text));
     }
     let base = folder.join(name.replace('.', "/"));
     let mut missing = String::new();
@@ -237,13 +246,14 @@ fn find_module(lua: &Lua, folder: &Path, name: &LuaString) -> mlua::Result<Multi
             .load(without_shebang(&text))
             .set_name(format!("@{shown}"))
             .set_mode(ChunkMode::Text)
-            .into_function()?;
-        return Ok(MultiValue::from_iter([
-            Value::Function(chunk),
-            Value::String(lua.create_string(shown)?),
-        ]));
+            .into_function();
+        return Ok(match chunk {
+            Ok(chunk) => (Value::Function(chunk), shown),
+            Err(mlua::Error::SyntaxError { message, .. }) => (Value::Boolean(false), message),
+            Err(error) => return Err(error),
+        });
     }
-    Ok(MultiValue::from_iter([Value::String(lua.create_string(missing)?)]))
+    Ok((Value::Nil, missing))
 }
 
 /// A first line that begins with `#` is for the shell; its line break stays, so that lines keep their

@@ -133,13 +133,10 @@ impl Transactions {
     }
 }
 
-/// What few transactions have.
-struct Special(Option<SpecialValues>);
+/// What few transactions have; for the others nothing is handed over.
+struct Special<T>(Option<T>);
 
-/// `cancelled`, `first_us`, `deadline_us`, `past_deadline`.
-type SpecialValues = (Option<bool>, Option<f64>, Option<f64>, Option<bool>);
-
-impl IntoLuaMulti for Special {
+impl<T: IntoLuaMulti> IntoLuaMulti for Special<T> {
     fn into_lua_multi(self, lua: &Lua) -> mlua::Result<MultiValue> {
         self.0.map_or_else(|| Ok(MultiValue::new()), |values| values.into_lua_multi(lua))
     }

@@ -7,7 +7,7 @@ mod localtime;
 pub mod packets;
 pub mod text;
 #[cfg(test)]
-mod written;
+pub(crate) mod written;
 
 use std::io::{self, Write};
 

@@ -8,12 +8,12 @@ use std::{
 
 /// Clones are the same output.
 #[derive(Clone, Default)]
-pub(in crate::sink) struct Written(Rc<RefCell<Vec<u8>>>);
+pub(crate) struct Written(Rc<RefCell<Vec<u8>>>);
 
 impl Written {
-    /// Everything so far; lines are text.
-    pub(in crate::sink) fn text(&self) -> String {
-        String::from_utf8(self.0.borrow().clone()).expect("lines are UTF-8")
+    /// Everything so far; what is no text is replaced.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.borrow()).into_owned()
     }
 }
 

@@ -101,7 +101,7 @@ fn a_connection_opens_is_established_and_ends_with_what_was_sent() {
         client.say_goodbye();
         let events = events_of(address, agent, "close", 1);
         assert_eq!(kinds(&events), ["open", "established", "close"]);
-        let [open, established, close] = &events[..] else { unreachable!() };
+        let [open, established, close] = &events[..] else { panic!("{events:?}") };
         for event in &events {
             assert_eq!((&event["server"], &event["midstream"]), (&server.into(), &false.into()));
             assert_eq!(event["id"], open["id"]);

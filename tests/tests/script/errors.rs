@@ -75,7 +75,7 @@ fn a_file_that_cannot_be_read_is_named() {
 fn errors(run: &Finished) -> Option<u64> {
     let lines: Vec<_> = run.stderr.lines().filter(|it| it.starts_with("SCRIPT: ")).collect();
     assert!(lines.len() <= 1, "{}", run.stderr);
-    let (count, rest) = lines.first()?["SCRIPT: ".len()..].split_once(' ').unwrap();
+    let (count, rest) = lines.first()?.strip_prefix("SCRIPT: ")?.split_once(' ').unwrap();
     assert_eq!(rest, "calls of the script's functions ended with an error");
     Some(count.parse().unwrap())
 }
@@ -164,12 +164,8 @@ fn a_strict_run_ends_with_the_first_error() {
         assert_eq!(run.status.code(), Some(1), "{}", run.stderr);
         assert_eq!(run.text(), printed);
         let says = format!("tcpkit: the script failed in {callback}: ");
-        let at = run.stderr.find(&says).unwrap_or_else(|| panic!("{}", run.stderr));
-        assert!(
-            run.stderr[at..].contains("script.lua:1: boom\nstack traceback:"),
-            "{}",
-            run.stderr
-        );
+        let (_, error) = run.stderr.split_once(&says).unwrap_or_else(|| panic!("{}", run.stderr));
+        assert!(error.contains("script.lua:1: boom\nstack traceback:"), "{}", run.stderr);
         assert_eq!(errors(&run), Some(1));
         run.ledger().check_sums();
     }

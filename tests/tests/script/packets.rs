@@ -210,12 +210,21 @@ fn stop_after_marker(agent: tcpkit_tests::agent::Agent) -> Finished {
 
 #[test]
 fn every_field_is_what_tshark_reads_at_both_ends_and_from_the_file() {
+    check_every_field("--backend ebpf");
+}
+
+#[test]
+fn every_field_is_what_tshark_reads_through_packet_sockets() {
+    check_every_field("--backend packet");
+}
+
+fn check_every_field(arguments: &str) {
     let (near, far) = Netns::pair();
     let _redis = RedisServer::start(&far);
     let script = Script::new(EVERYTHING);
     let watch = |netns| {
         (
-            script.start(netns, &format!("-i veth0 -s 0 {FILTER}")),
+            script.start(netns, &format!("{arguments} -i veth0 -s 0 {FILTER}")),
             Tcpdump::start(netns, &["-i", "veth0", "-s", "0"]),
         )
     };
@@ -284,7 +293,9 @@ fn introduction(file: &Path) -> Vec<u8> {
         text.extend(format!("{}.{} {ends} {numbers} ", time.trim(), it["tv_usec"]).bytes());
         let hex = word("payload");
         text.extend(
-            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()),
+            hex.as_bytes().chunks(2).map(|digits| {
+                u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap()
+            }),
         );
         text.push(b'\n');
     }
@@ -349,4 +360,58 @@ fn each_packet_comes_once_from_any_interface() {
         assert!(interface == "left" || interface == "right" || interface == "br0", "{interface}");
     }
     compare_captures(packets, tshark(&file));
+}
+
+/// `size` is what a packet carries, `payload` what was captured of it.
+#[test]
+fn the_snaplen_cuts_payloads_only() {
+    let (near, far) = Netns::pair();
+    let _redis = RedisServer::start(&far);
+    let script = Script::new("function process(p) print(p.size, #p.payload, p.len) end");
+    for (snaplen, most) in [("-s 100", 100), ("", 16_384)] {
+        let agent = script.start(&near, &format!("{snaplen} -i veth0 tcp port 6379"));
+        let mut client = Client::connect(&near, SERVER);
+        client.send(&encode(&[b"SET", b"foo", &[b'x'; 60_000]]));
+        client.receive();
+        client.say_goodbye();
+        let finished = agent.stop();
+        let mut is_cut = false;
+        for line in finished.text().lines() {
+            let numbers: Vec<usize> = line.split('\t').map(|it| it.parse().unwrap()).collect();
+            let &[size, captured, len] = &numbers[..] else { panic!("{line}") };
+            assert_eq!(captured, size.min(most), "{line}");
+            assert!(len >= size + 54, "{line}");
+            is_cut |= captured < size;
+        }
+        assert!(is_cut, "{}", finished.text());
+    }
+}
+
+/// Of TCP the handshake says who the client is, or who listens; of datagrams a port of the filter or one
+/// below 1024.
+#[test]
+fn who_asks_is_nil_where_nothing_says_it() {
+    let (near, far) = Netns::pair();
+    let script = Script::new(
+        "function process(p) print(p.dport, p.type, p.request, p.seq, p.ack, p.flags, p.window) end",
+    );
+    let bind = |netns: &Netns, port: u16| netns.run(|| UdpSocket::bind(("0.0.0.0", port)).unwrap());
+    let client = bind(&near, 0);
+    let own = client.local_addr().unwrap().port();
+    for (port, expression, [ask, answer]) in [
+        (5353, "udp", ["nil\tnil", "nil\tnil"]),
+        (5354, "udp port 5354", ["request\ttrue", "response\tfalse"]),
+        (999, "udp", ["request\ttrue", "response\tfalse"]),
+    ] {
+        let server = bind(&far, port);
+        let agent = script.start(&near, &format!("-i veth0 {expression}"));
+        client.send_to(b"?", ("10.9.0.2", port)).unwrap();
+        let (_, from) = server.recv_from(&mut [0; 9]).unwrap();
+        server.send_to(b"!", from).unwrap();
+        client.recv_from(&mut [0; 9]).unwrap();
+        agent.wait_for_lines(2);
+        let tcp = "nil\tnil\tnil\tnil";
+        let expect = format!("{port}\t{ask}\t{tcp}\n{own}\t{answer}\t{tcp}\n");
+        assert_eq!(agent.stop().text(), expect);
+    }
 }

@@ -25,8 +25,10 @@ end
 /// What only Lua has: the time in two parts, and in one.
 const OWN: [&str; 3] = ["time_ns", "tv_sec", "tv_nsec"];
 
+type Objects = Vec<Map<String, Value>>;
+
 /// The objects of both kinds, in their order.
-fn split(printed: &[u8]) -> (Vec<Map<String, Value>>, Vec<Map<String, Value>>) {
+fn split(printed: &[u8]) -> (Objects, Objects) {
     let (mut lua, mut json) = (Vec::new(), Vec::new());
     for value in emitted(printed) {
         match value.get("lua") {
