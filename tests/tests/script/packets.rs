@@ -210,15 +210,16 @@ fn stop_after_marker(agent: tcpkit_tests::agent::Agent) -> Finished {
 
 #[test]
 fn every_field_is_what_tshark_reads_at_both_ends_and_from_the_file() {
-    check_every_field("--backend ebpf");
+    check_every_field("--backend ebpf", true);
 }
 
 #[test]
 fn every_field_is_what_tshark_reads_through_packet_sockets() {
-    check_every_field("--backend packet");
+    // Those of named interfaces do not say which way a packet went.
+    check_every_field("--backend packet", false);
 }
 
-fn check_every_field(arguments: &str) {
+fn check_every_field(arguments: &str, knows_direction: bool) {
     let (near, far) = Netns::pair();
     let _redis = RedisServer::start(&far);
     let script = Script::new(EVERYTHING);
@@ -241,7 +242,8 @@ fn check_every_field(arguments: &str) {
             let is_request = packet["request"] == true;
             let way = if is_request == (way_of_requests == "out") { "out" } else { "in" };
             let [interface, direction] = take(packet, ["interface", "direction"]);
-            assert_eq!((interface, direction), (Some("veth0".into()), Some(way.into())));
+            assert_eq!(interface, Some("veth0".into()));
+            assert_eq!(direction, knows_direction.then(|| way.into()));
         }
         let expect = tshark(&file);
         assert!(expect.len() > 60, "{}", expect.len());

@@ -1,6 +1,9 @@
 //! `tick`, `finish` and the ends of a run: signals, counts and the script's own word.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use nix::sys::signal::Signal;
 use tcpkit_tests::{
@@ -162,6 +165,7 @@ fn what_is_printed_is_seen_while_the_run_goes_on() {
     let tcpkit = script.command("-r -");
     let run = format!("(cat {}; read line) | exec \"$@\"", capture.display());
     feeder.arg("-c").arg(run).arg("sh").arg(tcpkit.get_program()).args(tcpkit.get_args());
+    feeder.stderr(Stdio::null());
     let mut reader = Stepwise::start(&netns, &mut feeder);
     assert!(reader.line().parse::<u64>().is_ok());
     reader.tell("go on");
@@ -186,6 +190,27 @@ fn a_loop_without_end_does_not_outlive_a_signal() {
         assert!(finished.stderr.contains(says), "{}", finished.stderr);
         finished.ledger().check_sums();
     }
+}
+
+/// No instruction of the script passes while one of Lua's functions works.
+#[test]
+fn what_nothing_can_count_ends_with_a_second_signal() {
+    let netns = Netns::new();
+    let script = Script::new(
+        "function tick(now)
+             print('begins') io.stdout:flush()
+             string.find(('a'):rep(50000), ('a-'):rep(5) .. 'b')
+         end",
+    );
+    let agent = script.start(&netns, "-i lo");
+    agent.wait_for_printed("begins", 1);
+    let pid = agent.pid();
+    // One that comes at once is the first one's twin.
+    eventually("the second signal ends it", || {
+        agent.signal(Signal::SIGINT);
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") Z ")
+    });
+    assert_eq!(agent.wait().status.code(), Some(130));
 }
 
 /// Words behind `--` are the script's.
