@@ -13,13 +13,14 @@
 -- response code, how many answers there are, and the first addresses among them:
 --
 --     2026-11-26 14:58:55.164060 10.9.0.1:58539 => 10.9.0.2:53 | 92.303 ms | www.example.com A | NOERROR 2: 192.0.2.2 192.0.2.1
---     2026-11-26 14:58:55.592121 10.9.0.1:58539 => 10.9.0.2:53 | 207.523 ms | delay-200.slow.test A | NOERROR 1: 192.0.2.77 | asked 2 times
---     2026-11-26 14:58:55.893108 10.9.0.1:58539 => 10.9.0.2:53 | no answer in 6.1 s | www.nobody.test A | asked 2 times
+--     2026-11-26 14:58:55.384697 10.9.0.1:46628 => 10.9.0.2:53 | 207.523 ms | delay-200.slow.test A | NOERROR 1: 192.0.2.77 | asked 2 times
+--     2026-11-26 14:58:55.893108 10.9.0.1:60050 => 10.9.0.2:53 | no answer in 6.107 s | www.nobody.test A | asked 2 times
 --
 -- `truncated` says that a server asks to be asked again over TCP. A query that is sent again with the same
--- number is one query, timed from the first time (over TCP from its last byte), and waits for `timeout` from the last. At the end there is a
--- table of all queries, by server. A query whose answer may have been missed by the capture (bytes are missing
--- on its TCP connection) is counted as lost. Multicast DNS and encrypted DNS are not read.
+-- number is one query, timed from the first time (over TCP from its last byte), and waits for `timeout` from
+-- the last. At the end there is a table of all queries, by server. A query whose answer may have been missed by
+-- the capture (bytes are missing on its TCP connection) is counted as lost. Multicast DNS and encrypted DNS are
+-- not read.
 local dns = require "lib.dns"
 local dns_stream = require "lib.dns_stream"
 local options = require "lib.options"
@@ -96,7 +97,7 @@ local function report(query, result)
         result.proto, result.name, result.type, result.opcode = query.proto, query.name, query.type, query.opcode
         result.asked = query.asked
         result.text = nil
-        tcpkit.emit(result)
+        tables.emit(result)
         return
     end
     print(("%s %s => %s | %s | %s%s %s%s%s%s"):format(
@@ -121,7 +122,7 @@ local function give_up(query, now)
     report(query, {
         waited_ms = waited * 1000,
         code = is_over and "no answer" or "no answer so far",
-        text = { took = ("no answer %s %.1f s"):format(is_over and "in" or "for", waited) },
+        text = { took = ("no answer %s %.3f s"):format(is_over and "in" or "for", waited) },
     })
 end
 
@@ -152,7 +153,7 @@ local function on_query(it, talk_key, packet, client, server)
     talk.queries[it.id] = numbered
     query = {
         talk = talk, id = it.id, question = it.question, name = it.name, type = it.type, opcode = it.opcode,
-        client = client, server = server, proto = packet.proto, time = time.stamp(packet),
+        client = client, server = server, proto = packet.proto, time = time.stamp(packet, opt.json),
         tv_sec = packet.tv_sec, tv_nsec = packet.tv_nsec, first = now, last = now, asked = 1, losses = talk.losses,
     }
     numbered[it.question] = query
@@ -165,7 +166,7 @@ local function outcome_of(it)
     local text = (" | %s %d"):format(it.code, it.answers)
     if #it.addresses > 0 then
         text = text .. ": " .. table.concat(it.addresses, " ")
-        if it.answers > #it.addresses then
+        if it.has_more then
             text = text .. " ..."
         end
     end
@@ -209,14 +210,17 @@ end
 
 local streams = dns_stream.new()
 
+local function end_of(ip, port)
+    return (ip:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(ip, port)
+end
+
 function process(packet)
     local is_response = packet.sport == opt.port
     if not is_response and packet.dport ~= opt.port then
         return
     end
     last_seconds = math.max(last_seconds, seconds_of(packet))
-    local source = ("%s:%d"):format(packet.sip:find(":", 1, true) and "[" .. packet.sip .. "]" or packet.sip, packet.sport)
-    local target = ("%s:%d"):format(packet.dip:find(":", 1, true) and "[" .. packet.dip .. "]" or packet.dip, packet.dport)
+    local source, target = end_of(packet.sip, packet.sport), end_of(packet.dip, packet.dport)
 
     local function on_message(message)
         local it = dns.read(message)

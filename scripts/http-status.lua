@@ -70,7 +70,7 @@ function transaction(t)
     local shown = opt.by == "class" and class or status
     groups.get(server .. " " .. shown, server, shown).latency:record(latency_ms)
     slow.add(total, latency_ms, function()
-        return { time = time.stamp(t), server = server, status = status, request = t.request }
+        return { time = time.stamp(t, opt.json), server = server, status = status, request = t.request }
     end)
     if t.status == "error" then
         local fields = t.fields

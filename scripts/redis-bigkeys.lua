@@ -39,7 +39,7 @@ function transaction(t)
         return
     end
     local function make()
-        return { command = t.operation, time = time.stamp(t), client = tostring(t.client) }
+        return { command = t.operation, time = time.stamp(t, opt.json), client = tostring(t.client) }
     end
     if t.request_bytes >= opt.min then
         written.add(t.fields.key, t.request_bytes, make)

@@ -82,7 +82,9 @@ end
 
 function tick(now)
     if is_due(now) then
+        tables.now = now
         report()
+        tables.now = nil
         reset()
     end
 end

@@ -27,7 +27,10 @@ local opt, is_due, worst, all
 
 local function reset()
     worst = top.largest(MAX_CONNECTIONS)
-    all = { connections = 0, affected = 0, client = 0, client_packets = 0, server = 0, server_packets = 0, syn = 0, synack = 0 }
+    all = {
+        connections = 0, affected = 0, client = 0, client_packets = 0, server = 0, server_packets = 0, syn = 0,
+        synack = 0,
+    }
 end
 
 function init(given)
@@ -85,19 +88,22 @@ local function report()
         }, rows)
     end
     if opt.json then
-        all.kind = "all"
-        tcpkit.emit(all)
+        all.kind, all["until"] = "all", tables.now
+        tables.emit(all)
         return
     end
-    print(("All: %d connections, %d with retransmits; client %d of %d packets (%.2f %%), server %d of %d (%.2f %%), "
-        .. "%d SYN, %d SYN-ACK"):format(all.connections, all.affected, all.client, all.client_packets,
+    local text = "All: %d connections, %d with retransmits; client %d of %d packets (%.2f %%), "
+        .. "server %d of %d (%.2f %%), %d SYN, %d SYN-ACK"
+    print(tables.title(text):format(all.connections, all.affected, all.client, all.client_packets,
         percent(all.client, all.client_packets), all.server, all.server_packets,
         percent(all.server, all.server_packets), all.syn, all.synack))
 end
 
 function tick(now)
     if is_due(now) then
+        tables.now = now
         report()
+        tables.now = nil
         reset()
     end
 end

@@ -98,7 +98,9 @@ end
 
 function tick(now)
     if is_due(now) then
+        tables.now = now
         report()
+        tables.now = nil
         groups = top.groups(MAX_OPERATIONS, make)
     end
 end

@@ -61,15 +61,15 @@ end
 
 local function report(c, outcome, took_us)
     if opt.json then
-        tcpkit.emit {
-            kind = "connection", time = time.stamp(c, c.duration_us), client = tostring(c.client),
+        tables.emit {
+            kind = "connection", time = time.stamp(c, true, c.duration_us), client = tostring(c.client),
             server = tostring(c.server), outcome = outcome, took_us = took_us, handshake_us = c.handshake_us,
             syn_retransmits = c.syn_retransmits, synack_retransmits = c.synack_retransmits,
         }
         return
     end
     print(("%s %s => %s | %s | %s%s%s%s"):format(
-        time.stamp(c, c.duration_us), tostring(c.client), tostring(c.server), time.ms(took_us), outcome,
+        time.stamp(c, false, c.duration_us), tostring(c.client), tostring(c.server), time.ms(took_us), outcome,
         c.handshake_us and " | handshake " .. time.ms(c.handshake_us) or "",
         again(c.syn_retransmits, "SYN"), again(c.synack_retransmits, "SYN-ACK")))
 end

@@ -96,25 +96,27 @@ local function ipv6(data)
     return table.concat(texts, ":", 1, best - 1) .. "::" .. table.concat(texts, ":", best + best_len, 8)
 end
 
--- The addresses in the answers that begin at `at`.
+-- The first addresses in the answers that begin at `at`, and whether there are more.
 local function addresses(message, at, count)
     local found = {}
     for _ = 1, math.min(count, MAX_RECORDS) do
         local _, fixed = M.name(message, at)
         local len = fixed and u16(message, fixed + 8)
-        if len == nil or #found == MAX_ADDRESSES then
+        if len == nil then
             break
         end
         local data = message:sub(fixed + 10, fixed + 9 + len)
         local kind = u16(message, fixed)
-        if kind == 1 and len == 4 and #data == 4 then
-            found[#found + 1] = ipv4(data)
-        elseif kind == 28 and len == 16 and #data == 16 then
-            found[#found + 1] = ipv6(data)
+        local address = kind == 1 and len == 4 and #data == 4 and ipv4(data)
+            or kind == 28 and len == 16 and #data == 16 and ipv6(data)
+        if address and #found == MAX_ADDRESSES then
+            return found, true
+        elseif address then
+            found[#found + 1] = address
         end
         at = fixed + 10 + len
     end
-    return found
+    return found, false
 end
 
 -- Reads a message; nil if it is none: too short for its header, or its question cannot be read. A message may
@@ -147,7 +149,7 @@ function M.read(message)
     -- What a response repeats; servers need not keep the case of letters.
     it.question = ("%s %d %d"):format(name:lower(), kind, class)
     if it.is_response then
-        it.addresses = addresses(message, at + 4, answers)
+        it.addresses, it.has_more = addresses(message, at + 4, answers)
     end
     return it
 end

@@ -18,7 +18,7 @@ local function begins(payload, is_response)
     return questions ~= nil and len >= 12 and questions <= 1 and (flags >= 0x8000) == is_response
 end
 
--- push() takes a segment and calls `on_message(message, is_whole)` for each message that it completes; bytes
+-- push() takes a segment and calls `on_message(message)` for each message that it completes; bytes
 -- that were not captured (`-s`) are missing at its end. It returns false when bytes were missed that are not
 -- known to belong to one message: then there may be messages that nobody saw.
 function M.new()
@@ -76,7 +76,7 @@ function M.new()
             pieces = pieces - #stream.pieces + 1
             stream.pieces = { all }
             if stream.have >= stream.need then
-                on_message(all:sub(3, stream.need), stream.known == nil or stream.known >= stream.need)
+                on_message(all:sub(3, stream.need))
                 bytes = bytes - stream.need
                 stream.have = stream.have - stream.need
                 if stream.known then

@@ -11,14 +11,31 @@ local function pad(text, columns, is_right)
     return is_right and space .. text or text .. space
 end
 
+-- Prints a table as a line of JSON, its numbers with six decimals: sums of them have many more by chance.
+function M.emit(row)
+    for name, value in pairs(row) do
+        if type(value) == "number" then
+            row[name] = math.floor(value * 1e6 + 0.5) / 1e6
+        end
+    end
+    tcpkit.emit(row)
+end
+
+-- Set while what is shown is about the time up to this second: then tables say so.
+M.now = nil
+
+function M.title(text)
+    return M.now and os.date("%Y-%m-%d %H:%M:%S ", M.now) .. text or text
+end
+
 -- Prints rows, each a table of values by name. A column is { name, header, format }: with a format, its
 -- values are numbers and stand at the right; without one they are texts. What is missing is `-`.
 -- With `as_json` each row becomes a line, under its names, with `kind` as its kind.
 function M.show(as_json, kind, title, columns, rows)
     if as_json then
         for _, row in ipairs(rows) do
-            row.kind = kind
-            tcpkit.emit(row)
+            row.kind, row["until"] = kind, M.now
+            M.emit(row)
         end
         return
     end
@@ -39,7 +56,7 @@ function M.show(as_json, kind, title, columns, rows)
             widths[at] = math.max(widths[at] or 0, width(text))
         end
     end
-    print(title)
+    print(M.title(title))
     for _, line in ipairs(lines) do
         for at, text in ipairs(line) do
             line[at] = pad(text, widths[at], columns[at][3] ~= nil)
