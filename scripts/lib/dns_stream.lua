@@ -32,15 +32,19 @@ function M.new()
         stream.pieces, stream.have, stream.known, stream.need = {}, 0, nil, 2
     end
 
+    local function forget_oldest()
+        forget_waiting(streams[order[head]])
+        streams[order[head]], order[head] = nil, nil
+        head = head + 1
+    end
+
     local function get(key)
         local stream = streams[key]
         if stream then
             return stream
         end
         if tail - head + 1 >= MAX_STREAMS then
-            forget_waiting(streams[order[head]])
-            streams[order[head]], order[head] = nil, nil
-            head = head + 1
+            forget_oldest()
         end
         -- `next` is the sequence number of the byte that comes next, `have` how many bytes wait, `known` how
         -- many of those were captured (nil: all), `need` how many complete what is being read.
@@ -124,10 +128,14 @@ function M.new()
         end
         stream.next = (seq + size) % 2 ^ 32
         add(stream, payload, size)
-        if not take(stream, on_message) or pieces > MAX_PIECES or bytes > MAX_BYTES then
+        if not take(stream, on_message) then
             forget_waiting(stream)
             stream.next = nil
             return false
+        end
+        -- The oldest make room, not all that come later.
+        while pieces > MAX_PIECES or bytes > MAX_BYTES do
+            forget_oldest()
         end
         return is_complete
     end

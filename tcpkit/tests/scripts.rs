@@ -64,6 +64,7 @@ const CASES: &[Case] = &[
     case("example-udp", "example.lua", DNS_UDP, &[], &[]),
     case("tcp-connect", "tcp-connect.lua", CONNECTS, &[], &[]),
     case("tcp-connect-slow", "tcp-connect.lua", CONNECTS, &[], &["slow=100"]),
+    case("tcp-connect-midstream", "tcp-connect.lua", "http2/midstream.pcap", &[], &[]),
     case("tcp-connect-json", "tcp-connect.lua", CONNECTS, &[], &["json=1"]),
     case("dns-udp", "dns.lua", DNS_UDP, &[], &[]),
     case("dns-udp-slow", "dns.lua", DNS_UDP, &[], &["slow=40"]),

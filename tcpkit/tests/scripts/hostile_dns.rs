@@ -1,4 +1,5 @@
-//! `dns.lua` gets damaged messages: no bytes may make it fail, or reach a terminal.
+//! `dns.lua` gets damaged messages, and has some missing: no bytes may make it fail, or reach a terminal, and
+//! nothing is said of what was not seen.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -10,8 +11,8 @@ use super::{
 /// Positions of a payload at which it is damaged, at most: longer ones at even distances.
 const POSITIONS: usize = 150;
 
-/// A query, and its answer with a name that is compressed.
-const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x04last\x04test\0\0\x01\0\x01";
+/// A query, and its answer with a name that is compressed; the server writes the question in its own way.
+const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x04LaSt\x04test\0\0\x01\0\x01";
 const ANSWER: &[u8] = b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0\x04last\x04test\0\0\x01\0\x01\
     \xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x06\x03www\xc0\x0c\xc0\x27\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x4d";
 
@@ -56,7 +57,7 @@ fn check(mut writer: Writer, name: &str) -> String {
     output.assert_clean(name);
     let is_printable = |byte: u8| byte == b'\n' || (b' '..=b'~').contains(&byte);
     assert!(output.stdout.bytes().all(is_printable), "{name}: control codes are printed");
-    let last = "| 0.100 ms | last.test A | NOERROR 2: 192.0.2.77\n";
+    let last = "| 0.100 ms | LaSt.test A | NOERROR 2: 192.0.2.77\n";
     assert!(output.stdout.contains(last), "{name}: the last exchange is missing");
     output.stdout
 }
@@ -152,4 +153,56 @@ fn names_without_end_are_not_understood() {
     }
     let stdout = check(writer, "names");
     assert!(stdout.contains(&format!("\n{} messages not understood", names.len())), "{stdout}");
+}
+
+/// The first answer was not captured, so nobody knows whether there was one; the second came.
+#[test]
+fn a_lost_answer_is_no_missing_answer() {
+    let mut writer = Writer::new();
+    let (query, answer) = (framed(QUERY), framed(ANSWER));
+    let (query_len, answer_len) =
+        (u32::try_from(query.len()).unwrap(), u32::try_from(answer.len()).unwrap());
+    writer.tcp(false, 2000, (0, true), &[], 0);
+    writer.tcp(true, 2000, (0, true), &[], 0);
+    writer.tcp(false, 2000, (1, false), &query, 0);
+    writer.tcp(false, 2000, (1 + query_len, false), &framed(&[b"\0\x09", &QUERY[2..]].concat()), 0);
+    writer.tcp(
+        true,
+        2000,
+        (1 + answer_len, false),
+        &framed(&[b"\0\x09", &ANSWER[2..]].concat()),
+        0,
+    );
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lost-answer.pcap");
+    writer.save(&path);
+    let output = run("dns.lua", &path, &[], &["json=1"]);
+    output.assert_clean("lost-answer");
+    let queries = output.lines("query");
+    assert_eq!(queries.len(), 1, "{queries:?}");
+    let server = &output.lines("server")[0];
+    for (name, count) in
+        [("queries", 2), ("answered", 1), ("lost", 1), ("open", 0), ("unanswered", 0)]
+    {
+        assert_eq!(server[name], count, "{name}: {server}");
+    }
+}
+
+/// Long messages, whole and unfinished, of many connections: what waits is bounded, and what comes later is read.
+#[test]
+fn long_messages_make_room() {
+    let mut writer = Writer::new();
+    let whole = [&[0xea, 0x60][..], QUERY, &vec![0; 60_000 - QUERY.len()]].concat();
+    for port in 0..400 {
+        writer.tcp(false, 2000 + port, (0, true), &[], 0);
+        writer.tcp(false, 2000 + port, (1, false), &whole, 59_000);
+        writer.tcp(false, 2000 + port, (60_003, false), &whole[..50_000], 49_000);
+    }
+    writer.tcp(false, 9000, (0, true), &[], 0);
+    writer.tcp(true, 9000, (0, true), &[], 0);
+    let query = framed(QUERY);
+    writer.tcp(false, 9000, (1, false), &query[..9], 0);
+    writer.tcp(false, 9000, (10, false), &query[9..], 0);
+    writer.tcp(true, 9000, (1, false), &framed(ANSWER), 0);
+    let stdout = check(writer, "long-messages");
+    assert!(stdout.contains("| LaSt.test A | NOERROR 2: 192.0.2.77 | tcp\n"), "{stdout}");
 }

@@ -153,6 +153,8 @@ local function streams_are_put_in_order()
         check({ syn, head, rest }, expected, true)
         check({ syn, head, head, rest, head, rest }, expected, true)
         check({ syn, head, { first, all } }, expected, true)
+        local more = { (first + #all) % 2 ^ 32, framed(two) }
+        check({ syn, head, rest, head, more }, expected .. "|" .. two, true)
     end
     -- Nobody saw the SYN.
     check({ { 7, all } }, expected, true)
