@@ -29,7 +29,7 @@ local time = require "lib.time"
 local top = require "lib.top"
 
 -- Queries that may wait for their answers at a time; the oldest makes room.
-local MAX_WAITING = 20000
+local MAX_WAITING = 10000
 -- Servers told apart in the table; a histogram of each takes 10 KB.
 local MAX_SERVERS = 1000
 

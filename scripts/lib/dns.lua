@@ -23,12 +23,18 @@ local CODES = {
 local OPCODES = { [1] = "IQUERY", [2] = "STATUS", [4] = "NOTIFY", [5] = "UPDATE", [6] = "DSO" }
 
 -- As zone files write it (RFC 1035, 5.1): so a label cannot look like several, nor reach a terminal.
-local function escaped(c)
-    return c:find("[!-~]") and "\\" .. c or ("\\%03d"):format(c:byte())
+local ESCAPES = {}
+for byte = 0, 255 do
+    local c = string.char(byte)
+    if c:find('[."();@$\\]') then
+        ESCAPES[c] = "\\" .. c
+    elseif not c:find("[!-~]") then
+        ESCAPES[c] = ("\\%03d"):format(byte)
+    end
 end
 
 local function shown(label)
-    return (label:gsub("[^%w!#%%&'*+,/:<=>?%[%]^_`{|}~-]", escaped))
+    return (label:gsub("[^%w_-]", ESCAPES))
 end
 
 -- The name that begins at `at`, and where what follows it begins; nil where it is not whole, or is none.
