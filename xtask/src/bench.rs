@@ -24,7 +24,7 @@ const EXPECTED: &str = "tests/instructions.json";
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     install: Install,
-    /// What to measure: traffic, kernel, offline, loss, memory, growth, protocols; all, if nothing is named.
+    /// What to measure: traffic, kernel, offline, loss, memory, growth, protocols, scripts; all, if nothing is named.
     rows: Vec<String>,
     /// Only try that everything works, in a minute.
     #[arg(long)]

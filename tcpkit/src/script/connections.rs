@@ -35,8 +35,9 @@ impl ConnectionCalls {
         table.raw_set("reason", reason)?;
         table.raw_set("tv_sec", (it.unix_ns / 1_000_000_000) as f64)?;
         table.raw_set("tv_nsec", (it.unix_ns % 1_000_000_000) as f64)?;
-        table.raw_set("client", ends.table(&it.client)?)?;
-        table.raw_set("server", ends.table(&it.server)?)?;
+        let (client, server) = ends.tables(&it.client, &it.server)?;
+        table.raw_set("client", client)?;
+        table.raw_set("server", server)?;
         table.raw_set("interface", self.names.find(it.ifindex).as_deref())?;
         table.raw_set("midstream", it.midstream)?;
         table.raw_set("connect_us", it.connect_ns.map(us))?;

@@ -259,7 +259,7 @@ impl Script {
         };
         Ok(ScriptSink {
             packets: Packets::new(&self.lua, &self.callers, names.clone()).map_err(failed)?,
-            transactions: Transactions::new(&self.callers).map_err(failed)?,
+            transactions: Transactions::new(&self.lua, &self.callers).map_err(failed)?,
             connection_calls: ConnectionCalls::new(&self.callers, names).map_err(failed)?,
             ends: Ends::new(&self.callers).map_err(failed)?,
             tick: self.callers.get("tick").map_err(failed)?,

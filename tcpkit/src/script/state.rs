@@ -8,7 +8,6 @@ use std::{
     rc::Rc,
 };
 
-use jiff::Timestamp;
 use log::Level;
 use mlua::{Function, Lua, LuaOptions, LuaString, StdLib, Table, Value, chunk::ChunkMode};
 
@@ -20,6 +19,7 @@ use super::{
     printer::Printer,
     transactions::{FieldNames, unpack},
 };
+use crate::sink::localtime::TimeFormat;
 
 /// What the script's functions share with the agent.
 #[derive(Clone)]
@@ -79,12 +79,19 @@ fn native(lua: &Lua, shared: &Shared, folder: PathBuf) -> mlua::Result<Table> {
     let names = Rc::clone(&shared.field_names);
     native.set(
         "unpack",
-        lua.create_function(move |lua, packed: LuaString| unpack(lua, &packed, &names.borrow()))?,
+        lua.create_function(move |lua, packed: LuaString| {
+            unpack(lua, &packed, &mut names.borrow_mut())
+        })?,
     )?;
+    let time = RefCell::new((TimeFormat::utc(), Vec::new()));
     native.set(
         "time",
-        lua.create_function(|_, (seconds, ns): (i64, i32)| {
-            Ok(Timestamp::new(seconds, ns).map(|time| format!("{time:.9}")).ok())
+        lua.create_function(move |lua, (seconds, ns): (u64, u64)| {
+            let (form, text) = &mut *time.borrow_mut();
+            text.clear();
+            form.push(text, seconds.saturating_mul(1_000_000_000).saturating_add(ns), 9);
+            text.push(b'Z');
+            lua.create_string(text)
         })?,
     )?;
     native.set(

@@ -10,57 +10,131 @@ use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 use super::cache::Cache;
 use crate::{
     packet::Endpoint,
-    protocol::{Fields, Status, fields::FieldValue},
+    protocol::{Fields, PROTOCOLS, Status, fields::FieldValue},
     transaction::{Quality, Transaction},
 };
 
-/// Ends, operations and words whose Lua values are kept.
+/// Ends and operations whose Lua values are kept.
 const ENDS: usize = 4096;
 const OPERATIONS: usize = 512;
-const WORDS: usize = 64;
 
 /// Numbers beyond this, either way, would lose digits: Lua's are double precision.
 const EXACT: u64 = 1 << 53;
 
 /// Names of fields, by numbers that stand in packed texts.
 #[derive(Default)]
-pub(super) struct FieldNames(Vec<&'static [&'static str]>);
+pub(super) struct FieldNames(Vec<Names>);
+
+/// The names of one protocol's fields, and the same as Lua has them once they were asked for.
+struct Names {
+    names: &'static [&'static str],
+    texts: Vec<LuaString>,
+}
 
 impl FieldNames {
     fn number(&mut self, names: &'static [&'static str]) -> u8 {
-        let known = self.0.iter().position(|known| std::ptr::eq(*known, names));
+        let known = self.0.iter().position(|known| std::ptr::eq(known.names, names));
         let at = known.unwrap_or_else(|| {
-            self.0.push(names);
+            self.0.push(Names { names, texts: Vec::new() });
             self.0.len().saturating_sub(1)
         });
         // There are as many as protocols: a few.
         u8::try_from(at).unwrap_or(u8::MAX)
+    }
+
+    fn get(&mut self, lua: &Lua, number: u8) -> mlua::Result<Option<&Names>> {
+        let Some(known) = self.0.get_mut(usize::from(number)) else { return Ok(None) };
+        if known.texts.is_empty() {
+            known.texts =
+                known.names.iter().map(|name| lua.create_string(name)).collect::<Result<_, _>>()?;
+        }
+        Ok(Some(known))
     }
 }
 
 /// The Lua values of ends of connections.
 pub(super) struct Ends {
     make: Function,
-    tables: Cache<Endpoint, Table>,
+    clients: Cache<Endpoint, Table>,
+    servers: Cache<Endpoint, Table>,
 }
 
 impl Ends {
     pub(super) fn new(callers: &Table) -> mlua::Result<Self> {
-        Ok(Self { make: callers.get("endpoint")?, tables: Cache::new(ENDS) })
+        Ok(Self {
+            make: callers.get("endpoint")?,
+            clients: Cache::new(ENDS),
+            servers: Cache::new(ENDS),
+        })
     }
 
-    /// The table of an end.
-    pub(super) fn table(&mut self, end: &Endpoint) -> mlua::Result<Table> {
-        let number = end.number();
-        #[expect(clippy::cast_possible_truncation, reason = "any bits tell addresses apart")]
-        let hash = ((number >> 64) as u64 ^ number as u64).rotate_left(16) ^ u64::from(end.port());
-        let make = &self.make;
-        let table = self.tables.find(
-            hash,
-            |known| known == end,
-            || mlua::Result::Ok((*end, make.call((end.ip().to_string(), end.port()))?)),
-        )?;
-        Ok(table.clone())
+    /// The tables of a client and of a server.
+    pub(super) fn tables(
+        &mut self,
+        client: &Endpoint,
+        server: &Endpoint,
+    ) -> mlua::Result<(&Table, &Table)> {
+        let Self { make, clients, servers } = self;
+        Ok((table(clients, make, client)?, table(servers, make, server)?))
+    }
+}
+
+fn table<'t>(
+    tables: &'t mut Cache<Endpoint, Table>,
+    make: &Function,
+    end: &Endpoint,
+) -> mlua::Result<&'t Table> {
+    let number = end.number();
+    #[expect(clippy::cast_possible_truncation, reason = "any bits tell addresses apart")]
+    let hash = ((number >> 64) as u64 ^ number as u64).rotate_left(16) ^ u64::from(end.port());
+    tables.find(
+        hash,
+        |known| known == end,
+        || Ok((*end, make.call((end.ip().to_string(), end.port()))?)),
+    )
+}
+
+/// Texts that stand in many transactions.
+struct Words {
+    status: [LuaString; 3],
+    quality: [LuaString; 4],
+    protocols: Vec<(&'static str, LuaString)>,
+}
+
+impl Words {
+    fn new(lua: &Lua) -> mlua::Result<Self> {
+        let text = |text: &str| lua.create_string(text);
+        Ok(Self {
+            status: [text("ok")?, text("error")?, text("unknown")?],
+            quality: [text("exact")?, text("midstream")?, text("gap")?, text("truncated")?],
+            protocols: PROTOCOLS
+                .iter()
+                .map(|it| Ok((it.name, text(it.name)?)))
+                .collect::<mlua::Result<_>>()?,
+        })
+    }
+
+    fn status(&self, status: Status) -> &LuaString {
+        let [ok, error, unknown] = &self.status;
+        match status {
+            Status::Ok => ok,
+            Status::Error => error,
+            Status::Unknown => unknown,
+        }
+    }
+
+    fn quality(&self, quality: Quality) -> &LuaString {
+        let [exact, midstream, gap, truncated] = &self.quality;
+        match quality {
+            Quality::Exact => exact,
+            Quality::Midstream => midstream,
+            Quality::Gap => gap,
+            Quality::Truncated => truncated,
+        }
+    }
+
+    fn protocol(&self, name: &'static str) -> Option<&LuaString> {
+        self.protocols.iter().find(|(known, _)| std::ptr::eq(*known, name)).map(|(_, text)| text)
     }
 }
 
@@ -68,17 +142,17 @@ impl Ends {
 pub(super) struct Transactions {
     call: Function,
     operations: Cache<Box<str>, LuaString>,
-    words: Cache<&'static str, LuaString>,
+    words: Words,
     packed: Vec<u8>,
 }
 
 impl Transactions {
     /// Calls the script through `callers`, the prelude's functions.
-    pub(super) fn new(callers: &Table) -> mlua::Result<Self> {
+    pub(super) fn new(lua: &Lua, callers: &Table) -> mlua::Result<Self> {
         Ok(Self {
             call: callers.get("transaction")?,
             operations: Cache::new(OPERATIONS),
-            words: Cache::new(WORDS),
+            words: Words::new(lua)?,
             packed: Vec::new(),
         })
     }
@@ -92,13 +166,11 @@ impl Transactions {
         ends: &mut Ends,
         names: &RefCell<FieldNames>,
     ) -> mlua::Result<()> {
-        pack(&mut self.packed, it, &mut names.borrow_mut());
-        let packed = lua.create_string(&self.packed)?;
-        let (client, server) = (ends.table(&it.client)?, ends.table(&it.server)?);
-        let protocol = word(lua, &mut self.words, it.protocol)?;
-        let status = word(lua, &mut self.words, status(it.status))?;
-        let quality = word(lua, &mut self.words, quality(it.quality))?;
-        let operation = self.operations.find(
+        let Self { call, operations, words, packed } = self;
+        pack(packed, it, &mut names.borrow_mut());
+        let packed = lua.create_string(packed)?;
+        let (client, server) = ends.tables(&it.client, &it.server)?;
+        let operation = operations.find(
             hash(it.operation),
             |known| **known == *it.operation,
             || mlua::Result::Ok((it.operation.into(), lua.create_string(it.operation)?)),
@@ -113,22 +185,22 @@ impl Transactions {
                 it.deadline_ns.map(|_| it.is_past_deadline()),
             )
         });
-        self.call.call((
+        call.call((
             packed,
             (it.unix_ns / 1_000_000_000) as f64,
             (it.unix_ns % 1_000_000_000) as f64,
             client,
             server,
-            protocol,
+            words.protocol(it.protocol),
             operation,
-            status,
+            words.status(it.status),
             us(timing.latency_ns()),
             us(timing.request_ns),
             us(timing.wait_ns),
             us(timing.response_ns),
             it.request_bytes as f64,
             it.response_bytes as f64,
-            (quality, is_special, Special(special)),
+            (words.quality(it.quality), is_special, Special(special)),
         ))
     }
 }
@@ -146,36 +218,6 @@ impl<T: IntoLuaMulti> IntoLuaMulti for Special<T> {
 #[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
 fn us(ns: u64) -> f64 {
     ns as f64 / 1000.0
-}
-
-fn status(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "ok",
-        Status::Error => "error",
-        Status::Unknown => "unknown",
-    }
-}
-
-fn quality(quality: Quality) -> &'static str {
-    match quality {
-        Quality::Exact => "exact",
-        Quality::Midstream => "midstream",
-        Quality::Gap => "gap",
-        Quality::Truncated => "truncated",
-    }
-}
-
-fn word(
-    lua: &Lua,
-    words: &mut Cache<&'static str, LuaString>,
-    text: &'static str,
-) -> mlua::Result<LuaString> {
-    let known = words.find(
-        hash(text),
-        |known| *known == text,
-        || mlua::Result::Ok((text, lua.create_string(text)?)),
-    )?;
-    Ok(known.clone())
 }
 
 /// Any number that tells texts apart: FNV-1a.
@@ -207,7 +249,7 @@ fn pack(packed: &mut Vec<u8>, it: &Transaction<'_>, names: &mut FieldNames) {
 pub(super) fn unpack(
     lua: &Lua,
     packed: &LuaString,
-    names: &FieldNames,
+    names: &mut FieldNames,
 ) -> mlua::Result<(LuaString, Option<LuaString>, Table)> {
     let bytes = packed.as_bytes();
     let broken = || mlua::Error::runtime("a transaction's texts were changed");
@@ -215,11 +257,14 @@ pub(super) fn unpack(
     let (request, rest) = split(rest).ok_or_else(broken)?;
     let (response, rest) = split(rest).ok_or_else(broken)?;
     let (request_fields, response_fields) = split(rest).ok_or_else(broken)?;
-    let fields = lua.create_table()?;
+    let fields = lua.create_table_with_capacity(0, 8)?;
     for (of, bytes) in [(of_request, request_fields), (of_response, response_fields)] {
-        let names = names.0.get(usize::from(of)).copied().unwrap_or(&[]);
+        let Some(Names { names, texts }) = names.get(lua, of)? else { continue };
         for (name, value) in Fields::new(names, bytes) {
-            fields.raw_set(name, field(lua, value)?)?;
+            let text = names.iter().zip(texts).find(|(known, _)| std::ptr::eq(**known, name));
+            if let Some((_, text)) = text {
+                fields.raw_set(text, field(lua, value)?)?;
+            }
         }
     }
     let response = match response {

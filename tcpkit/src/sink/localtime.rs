@@ -5,7 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::decimal::push_padded;
 
 /// Formats times in one zone and one form.
-pub(super) struct TimeFormat {
+pub(crate) struct TimeFormat {
     zone: TimeZone,
     form: &'static str,
     second: Option<u64>,
@@ -14,17 +14,17 @@ pub(super) struct TimeFormat {
 
 impl TimeFormat {
     /// Times in the machine's zone, such as `2020-03-08 19:23:06`.
-    pub(super) fn local() -> Self {
+    pub(crate) fn local() -> Self {
         Self::new(TimeZone::system(), "%Y-%m-%d %H:%M:%S")
     }
 
     /// Times in UTC as RFC 3339 writes them up to the second, such as `2020-03-08T19:23:06`.
-    pub(super) fn utc() -> Self {
+    pub(crate) fn utc() -> Self {
         Self::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S")
     }
 
     /// Times of day in the machine's zone, such as `19:23:06`.
-    pub(super) fn local_time_of_day() -> Self {
+    pub(crate) fn local_time_of_day() -> Self {
         Self::new(TimeZone::system(), "%H:%M:%S")
     }
 
@@ -33,7 +33,7 @@ impl TimeFormat {
     }
 
     /// Appends the time with `digits` (6 or 9) decimals of the second.
-    pub(super) fn push(&mut self, buffer: &mut Vec<u8>, unix_ns: u64, digits: usize) {
+    pub(crate) fn push(&mut self, buffer: &mut Vec<u8>, unix_ns: u64, digits: usize) {
         let second = unix_ns / 1_000_000_000;
         if self.second != Some(second) {
             self.second = Some(second);

@@ -3,7 +3,7 @@
 mod decimal;
 pub mod file;
 pub mod json;
-mod localtime;
+pub(crate) mod localtime;
 pub mod packets;
 pub mod text;
 #[cfg(test)]

@@ -46,6 +46,9 @@ const PROGRAMS: &[Program] = &[
     for_tests("nghttpx", "nghttp2-proxy"),
     for_tests("curl", "curl"),
     for_tests("wrk", "wrk"),
+    for_tests("unbound", "unbound"),
+    // Drops packets.
+    for_tests("nft", "nftables"),
     // Makes packets as long as the wire's.
     for_tests("ethtool", "ethtool"),
     // Counts instructions.

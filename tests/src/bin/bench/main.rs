@@ -31,6 +31,7 @@ mod protocols;
 mod random;
 mod recording;
 mod report;
+mod scripts;
 mod statistics;
 mod tcpdump;
 mod traffic;
@@ -58,7 +59,7 @@ use crate::{
 /// Measures one row.
 type Measure = fn(&Options, &mut Report);
 
-const ROWS: [(&str, Measure); 7] = [
+const ROWS: [(&str, Measure); 8] = [
     ("traffic", traffic::measure),
     ("kernel", kernel::measure),
     ("offline", offline::measure),
@@ -66,6 +67,7 @@ const ROWS: [(&str, Measure); 7] = [
     ("memory", memory::measure),
     ("growth", growth::measure),
     ("protocols", protocols::measure),
+    ("scripts", scripts::measure),
 ];
 
 fn main() -> ExitCode {
