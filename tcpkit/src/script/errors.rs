@@ -41,8 +41,26 @@ impl Errors {
     }
 }
 
+/// A text of the script that a terminal may get: with its lines, but without control characters, which
+/// may come from the wire.
+pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// An error as text: where it happened, what, and by which calls the script came there.
 pub(super) fn describe(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits) -> String {
+    harmless(&describe_raw(error, exceeded, limits))
+}
+
+fn describe_raw(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits) -> String {
     if let Some(exceeded) = exceeded {
         return format!("{exceeded}\n{}", exceeded.trace());
     }
@@ -83,5 +101,15 @@ fn explain(error: &mlua::Error) -> String {
         }
         mlua::Error::ExternalError(error) => error.to_string(),
         error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_lines_and_no_codes() {
+        assert_eq!(harmless("a\u{1b}[31m\r\n\tb\u{9b}é\0"), "a\\u{1b}[31m\\r\n\tb\\u{9b}é\\u{0}");
     }
 }

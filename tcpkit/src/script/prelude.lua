@@ -277,6 +277,7 @@ package.loaded.tcpkit = tcpkit
 -- Tables that scripts get. ---------------------------------------------------------------------------------
 
 -- A metatable whose `made` are fields that are made when they are touched; pairs() shows them, too.
+local pairs = pairs
 local function lazily(made)
     local function touch(t, key)
         local make = made[key]

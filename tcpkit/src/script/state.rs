@@ -14,6 +14,7 @@ use mlua::{Function, Lua, LuaOptions, LuaString, StdLib, Table, Value, chunk::Ch
 use super::{
     budget::Exceeded,
     emit,
+    errors::harmless,
     histogram::ScriptHistogram,
     metrics::Metrics,
     printer::Printer,
@@ -221,7 +222,7 @@ fn reporting(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
                     )));
                 }
             };
-            log::log!(target: "script", level, "{}", text.to_string_lossy());
+            log::log!(target: "script", level, "{}", harmless(&text.to_string_lossy()));
             Ok(None)
         })?,
     )

@@ -140,6 +140,16 @@ fn errors_of_a_live_run_are_counted_while_it_goes_on() {
     assert!(finished.stderr.contains("errors before this one were not shown"));
 }
 
+/// Errors may hold what came by the wire.
+#[test]
+fn a_terminal_gets_no_codes_from_errors() {
+    let run = run(r"function finish() tcpkit.log 'log \27[2J' error 'boom \27[31m\r' end", "");
+    for expect in [r"log \u{1b}[2J", r"boom \u{1b}[31m\r"] {
+        assert!(run.stderr.contains(expect), "{expect}: {}", run.stderr);
+    }
+    assert!(!run.stderr.contains(['\u{1b}', '\r']), "{}", run.stderr);
+}
+
 #[test]
 fn no_error_is_not_told() {
     let run = run("function process(p) end", "");

@@ -64,6 +64,7 @@ fn what_is_off_says_so_by_its_name() {
 #[test]
 fn what_is_off_is_off_by_every_way() {
     for (body, expect) in [
+        ("pairs, next, tostring = nil print(tcpkit.emit(p))", "{"),
         ("print(require 'io' == io, require 'os' == os)", "true\ttrue\n"),
         ("print(package.loaded.io == io, package.loaded.debug == debug)", "true\ttrue\n"),
         ("print(debug.getregistry, debug.getupvalue, debug.sethook)", "nil\tnil\tnil\n"),
