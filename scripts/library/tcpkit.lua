@@ -49,7 +49,8 @@ function finish() end
 ---@field tv_sec integer when it was captured: seconds since 1970 …
 ---@field tv_usec integer … and microseconds of that second …
 ---@field tv_nsec integer … or nanoseconds of it, which loses nothing
----@field time_ns string nanoseconds since 1970, in digits: a number could not hold them (made when touched)
+---@field time string the same in UTC, such as 2020-03-08T19:23:06.258761123Z (made when touched)
+---@field time_ns string the same in nanoseconds since 1970, in digits: a number could not hold them (made when touched)
 ---@field sip string source address
 ---@field sport integer source port
 ---@field dip string destination address

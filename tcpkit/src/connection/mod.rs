@@ -96,8 +96,8 @@ pub struct Connection {
     pub from_server: Sent,
 }
 
-/// A SYN that nobody answered for so long was given up, in ns: Linux sends the last of seven 63 s behind
-/// the first.
+/// A client whose last SYN nobody answered for so long has given up, in ns: Linux waits 64 s after its
+/// seventh, longer than between any two.
 pub const UNANSWERED_NS: u64 = 70_000_000_000;
 
 /// So many packets with payload are asked who may have sent them, where nothing better says it.

@@ -126,6 +126,15 @@ pub struct Wants {
     pub finish: bool,
 }
 
+/// Whether a message begins with file and line.
+fn is_placed(message: &str) -> bool {
+    let first = message.lines().next().unwrap_or_default();
+    let after_colons = first.split(':').skip(1);
+    after_colons
+        .into_iter()
+        .any(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 impl Script {
     /// Loads a script, and calls its `init`.
     ///
@@ -178,7 +187,11 @@ impl Script {
         }
         let options = self.arguments().map_err(|error| error.to_string())?;
         let init: Function = self.callers.get("init").map_err(|error| error.to_string())?;
-        self.call(&init, options)
+        self.call(&init, options).map_err(|message| match is_placed(&message) {
+            true => message,
+            // The script tells its user, and not where it did so: error(text, 0).
+            false => message.lines().next().unwrap_or_default().to_owned(),
+        })
     }
 
     /// Calls a function within the budget.

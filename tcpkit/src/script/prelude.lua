@@ -304,7 +304,7 @@ local function time(t)
     return native.time(t.tv_sec, t.tv_nsec)
 end
 
-local packet_meta = lazily { time_ns = time_ns }
+local packet_meta = lazily { time = time, time_ns = time_ns }
 
 -- What the agent keeps of a transaction's texts until somebody asks for them, behind this key.
 local PACKED = 0

@@ -1,6 +1,7 @@
 //! What scripts get, may do and may not do, without a kernel.
 
 mod budgets;
+mod documented;
 mod sandbox;
 mod tables;
 

@@ -134,6 +134,9 @@ fn a_script_that_cannot_start_says_where_and_why() {
     assert!(text.contains("DIR/test.lua:3: no luck\nstack traceback:"), "{text}");
     let text = refused(&[("test.lua", b"function init() error('not so') end function tick() end")]);
     assert!(text.contains("DIR/test.lua:1: not so"), "{text}");
+    let of_user = b"function init() error('top takes a number', 0) end function tick() end";
+    let text = refused(&[("test.lua", of_user)]);
+    assert!(text.ends_with("test.lua cannot be run: top takes a number"), "{text}");
     let text = refused(&[("test.lua", b"process = 5")]);
     for name in ["process(packet)", "transaction(t)", "connection(c)", "tick(now)", "finish()"] {
         assert!(text.contains(name), "{text}");

@@ -34,7 +34,8 @@ fn a_packet_has_exactly_the_documented_fields() {
     assert_eq!(
         lines[0],
         "ack=0 dip=10.0.0.2 dport=6379 flags=2 interface=eth1 len=54 payload= proto=tcp request=true \
-         seq=4294966995 sip=10.0.0.1 size=0 sport=40000 time_ns=1000010000 tv_nsec=10000 tv_sec=1 \
+         seq=4294966995 sip=10.0.0.1 size=0 sport=40000 \
+         time=1970-01-01T00:00:01.000010000Z time_ns=1000010000 tv_nsec=10000 tv_sec=1 \
          tv_usec=10 type=request window=1000"
     );
     assert_eq!(lines.len(), 10);
