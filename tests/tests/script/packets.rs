@@ -40,7 +40,7 @@ end
 ";
 
 /// The fields that say when a packet was captured.
-const TIMES: [&str; 4] = ["tv_sec", "tv_usec", "tv_nsec", "time_ns"];
+const TIMES: [&str; 5] = ["tv_sec", "tv_usec", "tv_nsec", "time_ns", "time"];
 
 /// What is asked of tshark, in the order of [`from_tshark`].
 const FIELDS: [&str; 18] = [
@@ -79,6 +79,12 @@ fn tshark(file: &Path) -> Vec<Value> {
     String::from_utf8(output.stdout).unwrap().lines().map(from_tshark).collect()
 }
 
+/// Seconds since 1970 as date(1) writes them.
+fn date(seconds: &str, format: &str) -> String {
+    let output = Command::new("date").args(["-u", "-d", &format!("@{seconds}"), format]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim_end().to_owned()
+}
+
 fn from_tshark(line: &str) -> Value {
     let columns: BTreeMap<_, _> = FIELDS.into_iter().zip(line.split('\t')).collect();
     let text = |name: &str| columns[name];
@@ -97,6 +103,7 @@ fn from_tshark(line: &str) -> Value {
         "tv_usec": ns / 1000,
         "tv_nsec": ns,
         "time_ns": format!("{seconds}{ns:09}"),
+        "time": format!("{}.{ns:09}Z", date(seconds, "+%Y-%m-%dT%H:%M:%S")),
         "sip": either("ip.src", "ipv6.src"),
         "dip": either("ip.dst", "ipv6.dst"),
         "sport": ports[0],
@@ -143,9 +150,11 @@ fn compare_captures(mut ours: Vec<Value>, mut theirs: Vec<Value>) {
         });
         times.push(packets.iter().map(time_ns).collect::<Vec<_>>());
         for packet in packets.iter_mut() {
-            let [seconds, us, ns, all] = take(packet, TIMES).map(Option::unwrap);
+            let [seconds, us, ns, all, text] = take(packet, TIMES).map(Option::unwrap);
             assert_eq!(us.as_u64().unwrap(), ns.as_u64().unwrap() / 1000);
             assert_eq!(all, format!("{seconds}{:09}", ns.as_u64().unwrap()));
+            let second = date(&seconds.to_string(), "+%Y-%m-%dT%H:%M:%S");
+            assert_eq!(text, format!("{second}.{:09}Z", ns.as_u64().unwrap()));
         }
     }
     assert_eq!(ours.len(), theirs.len());
@@ -285,14 +294,10 @@ fn introduction(file: &Path) -> Vec<u8> {
     for it in tshark(file).iter().filter(|it| it["proto"] == "tcp" && it["size"] != 0) {
         let word =
             |name: &str| it[name].as_str().map_or_else(|| it[name].to_string(), str::to_owned);
-        let output = Command::new("date")
-            .args(["-u", "-d", &format!("@{}", word("tv_sec")), "+%Y-%m-%d %H:%M:%S"])
-            .output()
-            .unwrap();
-        let time = String::from_utf8(output.stdout).unwrap();
+        let time = date(&word("tv_sec"), "+%Y-%m-%d %H:%M:%S");
         let ends = format!("{}:{}=>{}:{}", word("sip"), it["sport"], word("dip"), it["dport"]);
         let numbers = ["type", "seq", "ack", "flags", "size"].map(word).join(" ");
-        text.extend(format!("{}.{} {ends} {numbers} ", time.trim(), it["tv_usec"]).bytes());
+        text.extend(format!("{time}.{} {ends} {numbers} ", it["tv_usec"]).bytes());
         let hex = word("payload");
         text.extend(
             hex.as_bytes().chunks(2).map(|digits| {
