@@ -14,12 +14,13 @@
 ---@param options tcpkit.Options
 function init(options) end
 
----Called for every captured packet of TCP and UDP, in the order in which they were captured. One that was
+---Called for every captured packet of TCP and UDP, in the order in which they were captured. Live, one that was
 ---captured on several interfaces comes once.
 ---@param packet tcpkit.Packet
 function process(packet) end
 
----Called for every request with its response (with `-p`; of at least `-t` ms), when it is complete.
+---Called for every request with its response (with `-p`; of at least `-t` ms), when it is complete. Those whose
+---pairing is not certain, or whose time is not known, are left out; the ledger at the end counts them.
 ---@param t tcpkit.Transaction
 function transaction(t) end
 
@@ -65,7 +66,8 @@ function finish() end
 ---@field direction? "in"|"out" whether the host received or sent it; nil if that is not known: files may not say, and `--backend packet` does not on named interfaces
 ---@field seq? integer TCP: sequence number, as in the header
 ---@field ack? integer TCP: acknowledgment number, as in the header
----@field flags? integer TCP: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128
+---@field flags? integer TCP: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, and no others, as the older tool had it
+---@field all_flags? integer TCP: those and URG 32, ECE 64, CWR 128
 ---@field window? integer TCP: window, not scaled
 
 ---An end of a connection. `tostring` and `..` give `ip:port` (`[ip]:port` for IPv6), `==` compares. It is
@@ -132,7 +134,8 @@ function finish() end
 ---@field version string
 tcpkit = {}
 
----Percentiles of any number of values in about 10 KB, exact to 1 %. Values have three decimals.
+---Percentiles of any number of values, exact to 1 %, in at most 60 KiB, which count as the script's memory. Values
+---have three decimals.
 ---@return tcpkit.Histogram
 function tcpkit.histogram() end
 
@@ -174,7 +177,8 @@ function Histogram:reset() end
 ---@param t table
 function tcpkit.emit(t) end
 
----Sets a number that the statistics show, under a name and labels as Prometheus allows them.
+---Sets a number that the statistics show, under a name and labels as Prometheus allows them: 10,000 series at most,
+---16 labels each with values of 256 bytes.
 ---@param name string letters, digits, `_` and `:`
 ---@param labels? table<string, string|number>
 ---@param value number

@@ -63,10 +63,25 @@ pub struct OutputCounts {
     pub writes_packets: bool,
     /// Whether transactions are printed.
     pub prints_transactions: bool,
-    /// Whether the user's script takes packets, and transactions.
-    pub script_takes: (bool, bool),
-    /// How often the script failed.
-    pub script_errors: u64,
+    /// What the user's script was given.
+    pub script: ScriptCounts,
+}
+
+/// What the user's script was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScriptCounts {
+    /// There is one.
+    pub runs: bool,
+    /// Packets of TCP and UDP.
+    pub packets: u64,
+    /// Transactions.
+    pub transactions: u64,
+    /// What happened to connections.
+    pub events: u64,
+    /// How many calls failed.
+    pub errors: u64,
+    /// It is not called any more, since it keeps too much.
+    pub gave_up: bool,
 }
 
 /// What became of connections.

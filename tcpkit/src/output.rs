@@ -91,7 +91,6 @@ impl Output {
     #[must_use]
     pub fn with_script(mut self, sink: Box<dyn Sink>, takes: Takes, threshold_ns: u64) -> Self {
         self.threshold_ns = threshold_ns;
-        self.counts.script_takes = (takes.packets, takes.transactions);
         // It may have asked for the end before anything began.
         self.is_full |= sink.is_done();
         self.with(sink, takes)
@@ -145,7 +144,7 @@ impl Output {
     /// Hands a packet to the sinks that take packets.
     #[inline]
     pub fn take_packet(&mut self, frame: &Frame<'_>) {
-        if self.takes.packets {
+        if self.takes.packets || matches!(self.count, Count::Packets(_)) {
             self.put_packet(frame);
         }
     }
@@ -169,7 +168,7 @@ impl Output {
         }
         for Taker { sink, takes } in &mut self.takers {
             if takes.time
-                && let Err(error) = sink.on_time(second.saturating_mul(SECOND_NS))
+                && let Err(error) = sink.on_time(second.saturating_mul(SECOND_NS), now_ns)
             {
                 self.error = Some(error);
             }
@@ -259,7 +258,7 @@ impl Output {
         ledger.output.takes_packets = self.takes.packets;
         ledger.output.unwritten = sinks().map(|sink| sink.unwritten()).sum();
         ledger.output.late = sinks().map(|sink| sink.late()).sum();
-        ledger.output.script_errors = sinks().map(|sink| sink.errors()).sum();
+        ledger.output.script = sinks().map(|sink| sink.script()).sum();
         ledger.output.packets = self.counts.packets.saturating_sub(ledger.output.late);
     }
 

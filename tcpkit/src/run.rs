@@ -48,6 +48,9 @@ use crate::{
 /// How long the last lines may take to be written once a signal asked for the end.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
+/// The stack of the thread that captures, in bytes: a script's calls may lie deep in each other.
+const CAPTURE_STACK: usize = 16 << 20;
+
 /// A second signal that comes sooner is the first one's twin.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -78,7 +81,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         let (done, mut ended) = oneshot::channel();
         let capture = {
             let control = Arc::clone(&control);
-            thread::Builder::new().name("capture".into()).spawn(move || {
+            let thread = thread::Builder::new().name("capture".into()).stack_size(CAPTURE_STACK);
+            thread.spawn(move || {
                 let result = capture(&cli, filter, &control);
                 // The receiver is gone only when the process is about to end.
                 let _ = done.send(());
@@ -230,7 +234,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
     if let Some(script) = script {
         metrics = Some(script.metrics());
         exit_code = Some(script.exit_code());
-        let hints = RunHints::new(filter, cli.selection(), follows_host);
+        let hints = RunHints::new(filter, cli.selection(), follows_host).with_system_ports();
         let connections =
             Connections::new(Box::new(hints), cli.selection(), cli.limits(), wants.connections);
         let sink = script.into_sink(Box::new(stdout), source.interface_names(), connections)?;

@@ -4,13 +4,15 @@ use super::{Connection, Happening, Sent, Tell};
 use crate::{
     capture::Frame,
     flow::{FlowKey, Side, Verdict, assembler::Carrier, role::Role},
-    packet::{Segment, TcpFlags},
+    packet::{Segment, TcpFlags, TcpHeader},
 };
 
 /// A SYN, with or without ACK.
 #[derive(Clone, Copy)]
 struct Syn {
     seq: u32,
+    /// It answers the peer's.
+    is_answer: bool,
     time_ns: u64,
     carrier: Carrier,
 }
@@ -60,7 +62,7 @@ impl Following {
         }
     }
 
-    fn client(&self) -> Side {
+    pub(super) fn client(&self) -> Side {
         self.role.map_or(Side::Low, |role| role.client)
     }
 
@@ -77,6 +79,17 @@ impl Following {
             && self.sent.get(at(client.peer())).is_none_or(|sent| sent.bytes == 0)
     }
 
+    /// Whether this is a reset that its receiver does not heed, since it does not answer its SYN (RFC 9293,
+    /// 3.10.7.3).
+    pub(super) fn is_refusal_of_another(&self, side: Side, tcp: &TcpHeader) -> bool {
+        let Some(syn) = self.syn(self.client()) else { return false };
+        let answers = tcp.flags.contains(TcpFlags::ACK) && tcp.ack == syn.seq.wrapping_add(1);
+        tcp.flags.contains(TcpFlags::RST)
+            && self.is_unanswered()
+            && side != self.client()
+            && !answers
+    }
+
     /// Counts a packet, and remembers the first SYN.
     pub(super) fn count(
         &mut self,
@@ -90,7 +103,10 @@ impl Following {
             return;
         };
         if segment.tcp.flags.contains(TcpFlags::SYN) {
+            let is_answer = segment.tcp.flags.contains(TcpFlags::ACK);
             match *syn {
+                // Both opened at once: the same SYN as an answer is no SYN once more.
+                Some(first) if first.is_answer != is_answer => {}
                 // The same packet at another place, not the same once more.
                 Some(first) if first.seq == segment.tcp.seq && first.carrier != carrier => return,
                 Some(first) if first.seq == segment.tcp.seq => {
@@ -119,7 +135,8 @@ impl Following {
             if let Some(syn) = self.syns.get_mut(at(side))
                 && syn.is_none_or(|syn| syn.seq != segment.tcp.seq)
             {
-                *syn = Some(Syn { seq: segment.tcp.seq, time_ns, carrier });
+                let is_answer = flags.contains(TcpFlags::ACK);
+                *syn = Some(Syn { seq: segment.tcp.seq, is_answer, time_ns, carrier });
             }
             return false;
         }
@@ -159,7 +176,8 @@ impl Following {
             ifindex: self.ifindex,
             midstream: self.midstream,
             connect_ns: match (syn, syn_ack) {
-                (Some(syn), Some(answer)) => Some(answer.time_ns.saturating_sub(syn.time_ns)),
+                // Captured the wrong way round, they say nothing.
+                (Some(syn), Some(answer)) => answer.time_ns.checked_sub(syn.time_ns),
                 _ => None,
             },
             handshake_ns: self.handshake_ns,

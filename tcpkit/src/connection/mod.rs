@@ -57,7 +57,7 @@ pub enum CloseReason {
 /// What one side of a connection sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Packets, with those that carried nothing; each once, where they were captured several times.
+    /// Packets, with those that carried nothing.
     pub packets: u64,
     /// Bytes of payload, with those sent again.
     pub bytes: u64,
@@ -99,6 +99,9 @@ pub struct Connection {
 /// A client whose last SYN nobody answered for so long has given up, in ns: Linux waits 64 s after its
 /// seventh, longer than between any two.
 pub const UNANSWERED_NS: u64 = 70_000_000_000;
+
+/// Each second a part in so many of all connections is looked at for quiet ones.
+const SWEEP_PART: usize = 8;
 
 /// So many packets with payload are asked who may have sent them, where nothing better says it.
 const MAX_GUESSES: u8 = 4;
@@ -254,10 +257,11 @@ impl Connections {
         }
     }
 
-    /// Looks for connections that went quiet. `unix_ns` is now, in ns since the Unix epoch.
-    pub fn sweep(&mut self, unix_ns: u64, tell: &mut Tell<'_>) {
-        let now_ns = unix_ns.saturating_add_signed(self.wall_offset_ns.saturating_neg());
+    /// Looks at a part of all connections for those that went quiet. It is `now_ns` on the clock of packets,
+    /// and `unix_ns` since the Unix epoch.
+    pub fn sweep(&mut self, now_ns: u64, unix_ns: u64, tell: &mut Tell<'_>) {
         self.now_ns = self.now_ns.max(now_ns);
+        self.wall_offset_ns = offset(unix_ns, now_ns);
         let expiry = self.limits.expiry;
         let mut quiet = Vec::new();
         let limit = |flow: &Flow<Following>| match flow.state.is_over {
@@ -265,7 +269,8 @@ impl Connections {
             false if flow.state.is_unanswered() => UNANSWERED_NS.min(expiry.idle_ns),
             false => expiry.idle_ns,
         };
-        self.flows.sweep(self.now_ns, self.flows.places(), limit, |flow| quiet.push(flow));
+        let count = self.flows.places() / SWEEP_PART + 1;
+        self.flows.sweep(self.now_ns, count, limit, |flow| quiet.push(flow));
         for flow in quiet {
             let reason = match flow.state.is_unanswered() {
                 true => CloseReason::Unanswered,
@@ -303,6 +308,9 @@ fn follow(
     tell: &mut Tell<'_>,
 ) {
     let Flow { key, assembler, state, .. } = flow;
+    if state.is_refusal_of_another(side, &segment.tcp) {
+        return;
+    }
     let was_over = state.is_over;
     if assembler.is_waiting() {
         assembler.expire(frame.time_ns, MAX_HELD_BYTES, &mut |_, _| {});
@@ -321,7 +329,7 @@ fn follow(
     if !was_over && assembler.is_closed() {
         let is_reset = segment.tcp.flags.contains(TcpFlags::RST);
         let reason = match is_reset {
-            true if state.is_unanswered() => CloseReason::Refused,
+            true if state.is_unanswered() && side != state.client() => CloseReason::Refused,
             true => CloseReason::Reset,
             false => CloseReason::Fin,
         };

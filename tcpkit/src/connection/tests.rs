@@ -84,6 +84,30 @@ fn syns_that_are_sent_again_are_counted_once_each() {
 }
 
 #[test]
+fn both_ends_may_open_at_once() {
+    let frames = Simulated::open().frames();
+    // Each side's SYN, then each side's SYN with an acknowledgment of the other's.
+    let mut syns = vec![frames[0].clone(), frames[1].clone(), frames[0].clone(), frames[1].clone()];
+    for (at, frame) in syns.iter_mut().enumerate() {
+        frame.time_ns += US * at as u64;
+        frame.bytes[14 + 20 + 13] = if at < 2 { 0x02 } else { 0x12 };
+    }
+    let mut connections = follower(Limits::default());
+    let (mut told, _) = follow_all(&mut connections, &syns);
+    connections.finish(&mut |it| told.push(*it));
+    let end = told.last().expect("an end");
+    assert_eq!((end.from_client.syn_retransmits, end.from_server.syn_retransmits), (0, 0));
+}
+
+#[test]
+fn an_answer_that_was_captured_first_has_no_connect_time() {
+    let mut frames = Simulated::open().frames();
+    frames.swap(0, 1);
+    let (told, _) = follow_all(&mut follower(Limits::default()), &frames);
+    assert!(told.iter().all(|it| it.connect_ns.is_none()), "{told:?}");
+}
+
+#[test]
 fn data_that_is_sent_again_is_counted() {
     let mut frames = Simulated::open().ask("abc").ask("def").ask("ghi").answer("x").frames();
     let mut again = frames[4].clone();
@@ -111,12 +135,16 @@ fn data_that_is_sent_again_is_counted() {
 
 #[test]
 fn a_server_may_refuse_or_reset() {
-    let refused = Simulated::on_ports(40_000, 6379).handshake().frames()[..1].to_vec();
-    let mut rest = Simulated::on_ports(40_000, 6379).reset().frames();
-    rest[0].time_ns += MS;
-    let frames = [refused, rest].concat();
+    let whole = Simulated::open().reset().frames();
+    let frames = [whole[0].clone(), whole[3].clone()];
     let (told, _) = follow_all(&mut follower(Limits::default()), &frames);
     assert_eq!(happenings(&told), [Happening::Open, Happening::Close(CloseReason::Refused)]);
+    // A reset that does not answer the SYN is of another connection: the client does not heed it.
+    let mut other = Simulated::on_ports(40_000, 6379).reset().frames();
+    other[0].time_ns = whole[0].time_ns + 1;
+    let frames = [&whole[..1], &other, &whole[1..3]].concat();
+    let (told, _) = follow_all(&mut follower(Limits::default()), &frames);
+    assert_eq!(happenings(&told), [Happening::Open, Happening::Established]);
     let (told, _) = follow_all(
         &mut follower(Limits::default()),
         &Simulated::open().ask("abc").reset().frames(),
@@ -130,9 +158,12 @@ fn who_asks_and_gets_no_answer_is_told_so() {
     let mut connections = follower(Limits::default());
     let (mut told, _) = follow_all(&mut connections, &frames);
     let at = frames[0].time_ns + WALL_NS;
-    connections.sweep(at + UNANSWERED_NS - 1, &mut |it| told.push(*it));
+    connections.sweep(frames[0].time_ns + UNANSWERED_NS - 1, at + UNANSWERED_NS - 1, &mut |it| {
+        told.push(*it)
+    });
     assert_eq!(told.len(), 1);
-    connections.sweep(at + UNANSWERED_NS, &mut |it| told.push(*it));
+    connections
+        .sweep(frames[0].time_ns + UNANSWERED_NS, at + UNANSWERED_NS, &mut |it| told.push(*it));
     assert_eq!(told[1].happening, Happening::Close(CloseReason::Unanswered));
     assert_eq!(told[1].unix_ns, at + UNANSWERED_NS);
     assert!(connections.is_empty());
@@ -145,7 +176,8 @@ fn a_connection_that_was_there_before_has_no_handshake() {
     let mut connections = follower(Limits::default());
     let (mut told, ways) = follow_all(&mut connections, &frames);
     assert_eq!(ways, [Some(Direction::Response), Some(Direction::Request)]);
-    connections.sweep(frames[1].time_ns + WALL_NS + HOUR_NS, &mut |it| told.push(*it));
+    let now_ns = frames[1].time_ns + HOUR_NS;
+    connections.sweep(now_ns, now_ns + WALL_NS, &mut |it| told.push(*it));
     assert_eq!(happenings(&told), [Happening::Open, Happening::Close(CloseReason::Quiet)]);
     assert!(told.iter().all(|it| it.midstream && it.handshake_ns.is_none()));
 }

@@ -34,12 +34,24 @@ impl fmt::Display for Ledger {
         if !self.packets_only {
             self.conversations(f)?;
         }
-        let (count, what) = match (self.packets_only, o.script_takes) {
-            (false, _) if o.prints_transactions => (o.transactions, "printed"),
-            (false, (_, true)) => (o.transactions, "handed to the script"),
-            (true, _) if o.prints_packets => (o.packets, "printed"),
-            (true, _) if o.writes_packets => (o.packets.saturating_sub(o.unwritten), "written"),
-            _ => (o.packets, "packets handed to the script"),
+        if o.script.runs {
+            let s = &o.script;
+            line(
+                f,
+                "calls of the script",
+                s.packets + s.transactions + s.events,
+                &[
+                    (s.packets, "packets"),
+                    (s.transactions, "transactions"),
+                    (s.events, "connection events"),
+                ],
+            )?;
+        }
+        let (count, what) = match self.packets_only {
+            true if o.prints_packets => (o.packets, "printed"),
+            _ if o.prints_transactions => (o.transactions, "printed"),
+            _ if o.writes_packets => (o.packets.saturating_sub(o.unwritten), "written"),
+            _ => (0, "printed"),
         };
         write!(f, "{count:>12} {what}")?;
         self.warnings(f)
@@ -222,11 +234,18 @@ impl Ledger {
                 self.output.unwritten
             )?;
         }
-        if self.output.script_errors > 0 {
+        if self.output.script.errors > 0 {
             write!(
                 f,
                 "\nSCRIPT: {} calls of the script's functions ended with an error",
-                self.output.script_errors
+                self.output.script.errors
+            )?;
+        }
+        if self.output.script.gave_up {
+            write!(
+                f,
+                "\nSCRIPT: it kept all the memory that it may use, and was not called any more; a larger \
+                 --script-budget helps"
             )?;
         }
         if self.bytes.lost > 0 {

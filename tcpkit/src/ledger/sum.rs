@@ -1,8 +1,10 @@
 //! Adds up the ledgers of several workers.
 
-use std::ops::AddAssign;
+use std::{iter::Sum, ops::AddAssign};
 
-use super::{ByteCounts, FlowCounts, Ledger, MessageCounts, OutputCounts, PacketCounts};
+use super::{
+    ByteCounts, FlowCounts, Ledger, MessageCounts, OutputCounts, PacketCounts, ScriptCounts,
+};
 
 /// Adds every field; one that is missing in the list does not compile.
 macro_rules! add_fields {
@@ -39,8 +41,7 @@ impl AddAssign<&OutputCounts> for OutputCounts {
             prints_packets,
             writes_packets,
             prints_transactions,
-            script_takes,
-            script_errors,
+            script,
         } = other;
         self.transactions += transactions;
         self.packets += packets;
@@ -51,9 +52,28 @@ impl AddAssign<&OutputCounts> for OutputCounts {
         self.prints_packets |= prints_packets;
         self.writes_packets |= writes_packets;
         self.prints_transactions |= prints_transactions;
-        self.script_takes.0 |= script_takes.0;
-        self.script_takes.1 |= script_takes.1;
-        self.script_errors += script_errors;
+        self.script += script;
+    }
+}
+
+impl AddAssign<&ScriptCounts> for ScriptCounts {
+    fn add_assign(&mut self, other: &Self) {
+        let ScriptCounts { runs, packets, transactions, events, errors, gave_up } = other;
+        self.runs |= runs;
+        self.packets += packets;
+        self.transactions += transactions;
+        self.events += events;
+        self.errors += errors;
+        self.gave_up |= gave_up;
+    }
+}
+
+impl Sum for ScriptCounts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, one| {
+            sum += &one;
+            sum
+        })
     }
 }
 

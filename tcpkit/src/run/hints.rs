@@ -13,6 +13,8 @@ pub(super) struct RunHints {
     filter: CaptureFilter,
     /// `None` where no protocol is decoded.
     selection: Option<Selection>,
+    /// Servers' usual ports are also those that the system keeps for servers.
+    knows_system_ports: bool,
     /// `None` when it is not this host's traffic.
     listening: Option<ListeningPorts>,
 }
@@ -23,7 +25,13 @@ impl RunHints {
         selection: Option<Selection>,
         follows_host: bool,
     ) -> Self {
-        Self { filter, selection, listening: follows_host.then(ListeningPorts::new) }
+        let listening = follows_host.then(ListeningPorts::new);
+        Self { filter, selection, knows_system_ports: false, listening }
+    }
+
+    /// The same for all traffic, whatever is decoded: the system's ports are servers'.
+    pub(super) fn with_system_ports(self) -> Self {
+        Self { knows_system_ports: true, ..self }
     }
 }
 
@@ -38,9 +46,7 @@ impl Hints for RunHints {
     }
 
     fn is_usual(&self, port: u16) -> bool {
-        match &self.selection {
-            Some(selection) => selection.has_usual_port(port),
-            None => port < SYSTEM_PORTS,
-        }
+        self.selection.as_ref().is_some_and(|selection| selection.has_usual_port(port))
+            || self.knows_system_ports && port < SYSTEM_PORTS
     }
 }

@@ -46,9 +46,9 @@ pub(super) struct Exceeded {
 }
 
 impl Exceeded {
-    /// By which calls the callback came to where it was.
-    pub(super) fn trace(&self) -> &str {
-        &self.trace
+    /// Where it was, why it was ended, and by which calls it came there.
+    pub(super) fn in_words(&self) -> String {
+        format!("{self}\n{}", self.trace)
     }
 }
 
@@ -111,6 +111,12 @@ impl Budget {
         self.0.stop_seen_at.set(None);
     }
 
+    /// Whether the running callback did too much.
+    #[inline]
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.0.exceeded.borrow().is_some()
+    }
+
     /// A callback ended; says whether it was made to.
     pub(super) fn end(&self, lua: &Lua) -> mlua::Result<Option<Exceeded>> {
         let exceeded = self.0.exceeded.take();
@@ -140,7 +146,8 @@ impl Budget {
         let trace = lua.traceback(None, 0).map(|trace| trace.to_string_lossy()).unwrap_or_default();
         let exceeded = Exceeded { at: format!("{file}:{line}"), why, trace };
         state.exceeded.replace(Some(exceeded.clone()));
-        // A script that catches the error gets it again at its next instruction.
+        // A script that catches the error gets it again at its next instruction; in another coroutine by
+        // the prelude's pcall and resume.
         self.watch(lua, 1)?;
         Err(mlua::Error::external(exceeded))
     }

@@ -1,6 +1,6 @@
 //! A table of a script as a line of JSON (RFC 8259).
 
-use mlua::{Table, Value};
+use mlua::{Function, Table, Value};
 
 /// How deep tables may lie in tables.
 const MAX_DEPTH: usize = 32;
@@ -8,23 +8,32 @@ const MAX_DEPTH: usize = 32;
 /// The longest line, in bytes: tables that are shared by many could make it endless.
 const MAX_BYTES: usize = 1 << 20;
 
-/// The line, with its end. Keys are sorted; what is no UTF-8 is replaced.
+/// The line, with its end. Keys are sorted; what is no UTF-8 is replaced. Tables with one of the `lazy`
+/// metatables have their fields made first.
 ///
 /// # Errors
 /// A value that JSON has no form for, tables within themselves, or too much of everything.
-pub(super) fn line(table: &Table) -> Result<Vec<u8>, String> {
+pub(super) fn line(table: &Table, lazy: &[Lazy]) -> Result<Vec<u8>, String> {
     let mut text = Vec::new();
-    push_table(&mut text, table, &mut Vec::new())?;
+    push_table(&mut text, table, lazy, &mut Vec::new())?;
     text.push(b'\n');
     Ok(text)
 }
 
-fn push_table(text: &mut Vec<u8>, table: &Table, path: &mut Vec<String>) -> Result<(), String> {
+/// A metatable of tables some of whose fields are made when they are touched, and what touches them all.
+pub(super) type Lazy = (Table, Function);
+
+fn push_table(
+    text: &mut Vec<u8>,
+    table: &Table,
+    lazy: &[Lazy],
+    path: &mut Vec<String>,
+) -> Result<(), String> {
     if path.len() > MAX_DEPTH {
         return Err(format!("tcpkit.emit: tables lie too deep in each other at {}", shown(path)));
     }
     let len = table.raw_len();
-    let pairs = pairs(table).map_err(|error| error.to_string())?;
+    let pairs = pairs(table, lazy)?;
     if len > 0 && pairs.len() == len {
         text.push(b'[');
         for at in 1..=len {
@@ -33,7 +42,7 @@ fn push_table(text: &mut Vec<u8>, table: &Table, path: &mut Vec<String>) -> Resu
             }
             let value: Value = table.raw_get(at).map_err(|error| error.to_string())?;
             path.push(at.to_string());
-            push_value(text, &value, path)?;
+            push_value(text, &value, lazy, path)?;
             path.pop();
         }
         text.push(b']');
@@ -42,6 +51,7 @@ fn push_table(text: &mut Vec<u8>, table: &Table, path: &mut Vec<String>) -> Resu
     let mut members = Vec::with_capacity(pairs.len());
     for (key, value) in pairs {
         let key = match &key {
+            Value::String(key) if key.as_bytes().len() > MAX_BYTES => return Err(too_much()),
             Value::String(key) => key.to_string_lossy(),
             Value::Integer(key) => key.to_string(),
             Value::Number(key) => key.to_string(),
@@ -64,26 +74,42 @@ fn push_table(text: &mut Vec<u8>, table: &Table, path: &mut Vec<String>) -> Resu
         push_string(text, &key)?;
         text.push(b':');
         path.push(key);
-        push_value(text, &value, path)?;
+        push_value(text, &value, lazy, path)?;
         path.pop();
     }
     text.push(b'}');
     Ok(())
 }
 
-/// The pairs that `pairs` would give a script: fields that are made when they are touched, too.
-fn pairs(table: &Table) -> mlua::Result<Vec<(Value, Value)>> {
-    let metatable = table.metatable();
-    let Some(iterate) = metatable.and_then(|it| it.get::<mlua::Function>("__pairs").ok()) else {
-        return table.pairs().collect();
-    };
-    iterate.call::<()>(table)?;
-    table.pairs().collect()
+fn pairs(table: &Table, lazy: &[Lazy]) -> Result<Vec<(Value, Value)>, String> {
+    if let Some(metatable) = table.metatable()
+        && let Some((_, touch)) = lazy.iter().find(|(known, _)| *known == metatable)
+    {
+        touch.call::<()>(table).map_err(|error| error.to_string())?;
+    }
+    let mut pairs = Vec::new();
+    for pair in table.pairs() {
+        // Each takes some bytes at least.
+        if pairs.len() > MAX_BYTES / 4 {
+            return Err(too_much());
+        }
+        pairs.push(pair.map_err(|error| error.to_string())?);
+    }
+    Ok(pairs)
 }
 
-fn push_value(text: &mut Vec<u8>, value: &Value, path: &mut Vec<String>) -> Result<(), String> {
+fn too_much() -> String {
+    format!("tcpkit.emit: more than {MAX_BYTES} bytes; is a table in itself?")
+}
+
+fn push_value(
+    text: &mut Vec<u8>,
+    value: &Value,
+    lazy: &[Lazy],
+    path: &mut Vec<String>,
+) -> Result<(), String> {
     if text.len() > MAX_BYTES {
-        return Err(format!("tcpkit.emit: more than {MAX_BYTES} bytes; is a table in itself?"));
+        return Err(too_much());
     }
     match value {
         Value::Nil => text.extend_from_slice(b"null"),
@@ -95,8 +121,9 @@ fn push_value(text: &mut Vec<u8>, value: &Value, path: &mut Vec<String>) -> Resu
         Value::Number(number) => {
             serde_json::to_writer(text, number).map_err(|error| error.to_string())?;
         }
+        Value::String(string) if string.as_bytes().len() > MAX_BYTES => return Err(too_much()),
         Value::String(string) => push_string(text, &string.to_string_lossy())?,
-        Value::Table(table) => push_table(text, table, path)?,
+        Value::Table(table) => push_table(text, table, lazy, path)?,
         other => {
             return Err(format!(
                 "tcpkit.emit: JSON has no form for a {}, at {}",
@@ -109,7 +136,9 @@ fn push_value(text: &mut Vec<u8>, value: &Value, path: &mut Vec<String>) -> Resu
 }
 
 fn push_string(text: &mut Vec<u8>, string: &str) -> Result<(), String> {
-    serde_json::to_writer(text, string).map_err(|error| error.to_string())
+    serde_json::to_writer(&mut *text, string).map_err(|error| error.to_string())?;
+    // Escapes take more.
+    if text.len() > MAX_BYTES { Err(too_much()) } else { Ok(()) }
 }
 
 fn shown(path: &[String]) -> String {
@@ -125,7 +154,7 @@ mod tests {
     fn emit(lua: &str) -> Result<String, String> {
         let state = Lua::new();
         let table = state.load(lua).eval::<Table>().expect("a table");
-        line(&table).map(|line| String::from_utf8(line).expect("UTF-8"))
+        line(&table, &[]).map(|line| String::from_utf8(line).expect("UTF-8"))
     }
 
     #[test]
@@ -155,5 +184,10 @@ mod tests {
         assert!(emit(itself).expect_err("endless").contains("too deep"));
         let doubling = "(function() local t = {} for _ = 1, 31 do t = {t, t} end return t end)()";
         assert!(emit(doubling).expect_err("endless").contains("more than"));
+        for much in ["{s = ('\\0'):rep(300000)}", "{[('x'):rep(2e6)] = 1}", "{('x'):rep(2e6)}"] {
+            assert!(emit(much).expect_err("too long").contains("more than"), "{much}");
+        }
+        let many = "(function() local t = {} for i = 1, 600000 do t[-i] = 1 end return t end)()";
+        assert!(emit(many).expect_err("too many").contains("more than"));
     }
 }

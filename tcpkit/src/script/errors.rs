@@ -21,15 +21,19 @@ impl Errors {
         self.count
     }
 
-    /// Counts an error that is shown by other means.
-    pub(super) fn count_only(&mut self) {
+    /// Counts an error.
+    pub(super) fn count_one(&mut self) {
         self.count = self.count.saturating_add(1);
     }
 
-    /// Counts an error, and shows it unless another was shown within the last second.
-    pub(super) fn add(&mut self, text: &str) {
-        self.count = self.count.saturating_add(1);
-        if self.shown_at.is_some_and(|at| at.elapsed() < INTERVAL) {
+    /// Whether the next error is shown.
+    pub(super) fn is_due(&self) -> bool {
+        self.shown_at.is_none_or(|at| at.elapsed() >= INTERVAL)
+    }
+
+    /// Shows an error, unless another was shown within the last second.
+    pub(super) fn show(&mut self, text: &str) {
+        if !self.is_due() {
             self.hidden = self.hidden.saturating_add(1);
             return;
         }
@@ -40,6 +44,9 @@ impl Errors {
         }
     }
 }
+
+/// The longest text of an error, in bytes: a script may make them as long as it likes.
+const MAX_TEXT: usize = 8192;
 
 /// A text of the script that a terminal may get: with its lines, but without control characters, which
 /// may come from the wire.
@@ -57,15 +64,31 @@ pub(super) fn harmless(text: &str) -> String {
 
 /// An error as text: where it happened, what, and by which calls the script came there.
 pub(super) fn describe(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits) -> String {
-    harmless(&describe_raw(error, exceeded, limits))
+    harmless(&shortened(describe_raw(error, exceeded, limits)))
+}
+
+/// Cut in the middle: the end says where it was.
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let boundary = |at: usize| (at..text.len()).find(|&at| text.is_char_boundary(at));
+        let from = boundary(MAX_TEXT / 2).unwrap_or(0);
+        let to = boundary(text.len().saturating_sub(MAX_TEXT / 2)).unwrap_or(text.len());
+        text.replace_range(from..to, " … ");
+    }
+    text
+}
+
+/// Whether there was too little memory.
+pub(super) fn is_memory(error: &mlua::Error) -> bool {
+    matches!(innermost(error), mlua::Error::MemoryError(_))
 }
 
 fn describe_raw(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits) -> String {
     if let Some(exceeded) = exceeded {
-        return format!("{exceeded}\n{}", exceeded.trace());
+        return exceeded.in_words();
     }
     let text = explain(error);
-    if let mlua::Error::MemoryError(_) = innermost(error) {
+    if is_memory(error) {
         let mib = limits.memory_bytes >> 20;
         return format!(
             "the script needs more than {mib} MiB (--script-budget sets how much it may): {text}"
@@ -74,7 +97,8 @@ fn describe_raw(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits)
     text
 }
 
-const TRACEBACK: &str = "\nstack traceback:";
+/// What stands in front of a traceback.
+pub(super) const TRACEBACK: &str = "\nstack traceback:";
 
 fn innermost(error: &mlua::Error) -> &mlua::Error {
     match error {
@@ -110,6 +134,9 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_lines_and_no_codes() {
+        let long = format!("a{}é\nb", "é".repeat(MAX_TEXT));
+        let short = shortened(long);
+        assert!(short.len() < MAX_TEXT + 10 && short.starts_with('a') && short.ends_with("é\nb"));
         assert_eq!(harmless("a\u{1b}[31m\r\n\tb\u{9b}é\0"), "a\\u{1b}[31m\\r\n\tb\\u{9b}é\\u{0}");
     }
 }

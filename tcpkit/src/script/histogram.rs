@@ -1,7 +1,9 @@
 //! `tcpkit.histogram()`: percentiles of any number of values in little memory.
 
+use std::{cell::Cell, rc::Rc};
+
 use hdrhistogram::Histogram;
-use mlua::{UserData, UserDataMethods, UserDataRef};
+use mlua::{Lua, UserData, UserDataMethods, UserDataRef};
 
 /// Decimals of a value that are kept.
 const SCALE: f64 = 1000.0;
@@ -12,18 +14,65 @@ const MAX: f64 = 9.0e15;
 /// Significant digits: percentiles are exact to 1 %.
 const DIGITS: u8 = 2;
 
+/// What the largest takes, in bytes: 57 powers of two with 128 counts of 8 bytes each, and a bit.
+const BYTES: usize = 60 * 1024;
+
+/// How much is made before those that nobody keeps are looked for, in bytes: the virtual machine does not
+/// see how large they are.
+const UNSEEN_BYTES: usize = 16 << 20;
+
+/// What all histograms of a script take together.
+#[derive(Clone)]
+pub(super) struct HistogramMemory {
+    used: Rc<Cell<usize>>,
+    made: Rc<Cell<usize>>,
+    limit: usize,
+}
+
+impl HistogramMemory {
+    /// At most `limit` bytes; 0 for any number.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { used: Rc::default(), made: Rc::default(), limit }
+    }
+
+    /// A new histogram.
+    pub(super) fn histogram(&self, lua: &Lua) -> mlua::Result<ScriptHistogram> {
+        let is_over = || self.limit > 0 && self.used.get().saturating_add(BYTES) > self.limit;
+        if is_over() || self.made.get() > UNSEEN_BYTES {
+            self.made.set(0);
+            lua.gc_collect()?;
+        }
+        if is_over() {
+            return Err(mlua::Error::MemoryError("histograms".to_owned()));
+        }
+        self.made.set(self.made.get().saturating_add(BYTES));
+        self.used.set(self.used.get().saturating_add(BYTES));
+        ScriptHistogram::new(Share(Rc::clone(&self.used)))
+    }
+}
+
+/// One histogram's share of the memory; given back with it.
+struct Share(Rc<Cell<usize>>);
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(BYTES));
+    }
+}
+
 /// A histogram that a script owns. Values have three decimals, and no unit of their own.
 pub(super) struct ScriptHistogram {
     values: Histogram<u64>,
     sum: f64,
     min: f64,
     max: f64,
+    _share: Share,
 }
 
 impl ScriptHistogram {
-    pub(super) fn new() -> mlua::Result<Self> {
+    fn new(share: Share) -> mlua::Result<Self> {
         let values = Histogram::new(DIGITS).map_err(mlua::Error::external)?;
-        Ok(Self { values, sum: 0.0, min: f64::INFINITY, max: 0.0 })
+        Ok(Self { values, sum: 0.0, min: f64::INFINITY, max: 0.0, _share: share })
     }
 
     fn record(&mut self, value: f64, count: u64) -> mlua::Result<()> {
@@ -87,7 +136,8 @@ impl UserData for ScriptHistogram {
             Ok(())
         });
         methods.add_method_mut("reset", |_, this, ()| {
-            *this = Self::new()?;
+            this.values.reset();
+            (this.sum, this.min, this.max) = (0.0, f64::INFINITY, 0.0);
             Ok(())
         });
     }
@@ -95,15 +145,32 @@ impl UserData for ScriptHistogram {
 
 #[cfg(test)]
 mod tests {
-    use mlua::Lua;
-
     use super::*;
 
     fn lua() -> Lua {
         let lua = Lua::new();
-        let make = lua.create_function(|_, ()| ScriptHistogram::new()).expect("a function");
+        let memory = HistogramMemory::new(1 << 20);
+        let make = lua.create_function(move |lua, ()| memory.histogram(lua)).expect("a function");
         lua.globals().set("histogram", make).expect("set");
         lua
+    }
+
+    #[test]
+    fn what_nobody_keeps_makes_room_and_what_is_kept_has_a_bound() {
+        let lua = lua();
+        lua.load("for i = 1, 1000 do histogram():record(9e15) end").exec().expect("room");
+        let kept = lua.load("kept = {} for i = 1, 1000 do kept[i] = histogram() end").exec();
+        assert!(kept.expect_err("too many").to_string().contains("histograms"));
+        let count: usize = lua.load("return #kept").eval().expect("a number");
+        assert_eq!(count, (1 << 20) / BYTES);
+    }
+
+    #[test]
+    fn the_largest_takes_what_is_counted() {
+        let memory = HistogramMemory::new(0);
+        let mut it = memory.histogram(&Lua::new()).expect("a histogram");
+        it.record(MAX, 1).expect("in range");
+        assert!(it.values.distinct_values() * 8 + 1024 <= BYTES);
     }
 
     #[test]

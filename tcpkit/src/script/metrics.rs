@@ -12,12 +12,22 @@ const MAX_SERIES: usize = 10_000;
 /// The longest name or label, in bytes.
 const MAX_NAME: usize = 128;
 
+/// The most labels of a series, and the longest value of one, in bytes.
+const MAX_LABELS: usize = 16;
+const MAX_VALUE: usize = 256;
+
 /// Labels and their values, sorted.
 type Labels = Vec<(String, String)>;
 
 /// Values that others may read. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<Mutex<BTreeMap<String, BTreeMap<Labels, f64>>>>);
+pub struct Metrics(Arc<Mutex<All>>);
+
+#[derive(Debug, Default)]
+struct All {
+    by_name: BTreeMap<String, BTreeMap<Labels, f64>>,
+    series: usize,
+}
 
 impl Metrics {
     /// Sets a value.
@@ -26,13 +36,21 @@ impl Metrics {
     /// A name that Prometheus's data model does not allow, or too many series.
     pub(super) fn set(&self, name: &str, mut labels: Labels, value: f64) -> Result<(), String> {
         check(name, "metric", ":")?;
-        for (label, _) in &labels {
+        if labels.len() > MAX_LABELS {
+            return Err(format!("tcpkit.metric: {MAX_LABELS} labels at most"));
+        }
+        for (label, value) in &labels {
             check(label, "label", "")?;
+            if value.len() > MAX_VALUE {
+                return Err(format!(
+                    "tcpkit.metric: the value of the label {label} has more than {MAX_VALUE} bytes"
+                ));
+            }
         }
         labels.sort();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count: usize = all.values().map(BTreeMap::len).sum();
-        match all.get_mut(name).and_then(|series| series.get_mut(&labels)) {
+        let count = all.series;
+        match all.by_name.get_mut(name).and_then(|series| series.get_mut(&labels)) {
             Some(known) => *known = value,
             None if count >= MAX_SERIES => {
                 return Err(format!(
@@ -41,7 +59,8 @@ impl Metrics {
                 ));
             }
             None => {
-                all.entry(name.to_owned()).or_default().insert(labels, value);
+                all.series = count.saturating_add(1);
+                all.by_name.entry(name.to_owned()).or_default().insert(labels, value);
             }
         }
         Ok(())
@@ -50,7 +69,7 @@ impl Metrics {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).series == 0
     }
 }
 
@@ -74,7 +93,7 @@ fn check(name: &str, what: &str, also: &str) -> Result<(), String> {
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, series) in all.iter() {
+        for (name, series) in &all.by_name {
             for (labels, value) in series {
                 f.write_str(name)?;
                 for (at, (label, text)) in labels.iter().enumerate() {
@@ -132,6 +151,8 @@ mod tests {
             assert!(metrics.set("a", labels(&[(name, "x")]), 1.0).is_err(), "{name}");
         }
         assert!(metrics.set("a", labels(&[("x:y", "x")]), 1.0).is_err());
+        assert!(metrics.set("a", labels(&[("x", &"y".repeat(257))]), 1.0).is_err());
+        assert!(metrics.set("a", labels(&[("x", "y"); 17]), 1.0).is_err());
         for at in 0..MAX_SERIES {
             metrics.set("a", labels(&[("x", &at.to_string())]), 1.0).expect("room");
         }

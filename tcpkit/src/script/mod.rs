@@ -1,6 +1,6 @@
 //! Lua scripts: the user's own analysis of packets, transactions and connections (`-S`).
 //!
-//! A script is a [`Sink`]: it gets what other outputs get, and what it prints is an output. Its language
+//! A script is a [`Sink`](crate::sink::Sink): it gets what other outputs get, and what it prints is an output. Its language
 //! is Lua 5.2, as existing scripts expect. `scripts/library/tcpkit.lua` is what it may use.
 
 mod budget;
@@ -12,6 +12,7 @@ mod histogram;
 mod metrics;
 mod packets;
 mod printer;
+mod sink;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,6 @@ mod transactions;
 use std::{
     cell::{Cell, RefCell},
     fs,
-    io::Write,
     path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
@@ -30,22 +30,13 @@ use mlua::{Function, IntoLuaMulti, Lua, Table, chunk::ChunkMode};
 
 use self::{
     budget::Budget,
-    connections::ConnectionCalls,
-    errors::{Errors, describe},
-    packets::Packets,
+    errors::{TRACEBACK, describe},
     printer::Printer,
     state::{Exit, Shared},
-    transactions::{Ends, FieldNames, Transactions},
+    transactions::FieldNames,
 };
-pub use self::{budget::Limits as ScriptLimits, metrics::Metrics};
-use crate::{
-    capture::{Frame, InterfaceNames},
-    connection::{Connection, Connections},
-    packet::{Decoded, decode},
-    sink::{Sink, SinkError},
-    stdout::Stdout,
-    transaction::Transaction,
-};
+pub use self::{budget::Limits as ScriptLimits, metrics::Metrics, sink::ScriptSink};
+use crate::stdout::Stdout;
 
 /// What scripts may use, as an annotated Lua file for people and editors.
 pub const API: &str = include_str!("../../../scripts/library/tcpkit.lua");
@@ -126,15 +117,6 @@ pub struct Wants {
     pub finish: bool,
 }
 
-/// Whether a message begins with file and line.
-fn is_placed(message: &str) -> bool {
-    let first = message.lines().next().unwrap_or_default();
-    let after_colons = first.split(':').skip(1);
-    after_colons
-        .into_iter()
-        .any(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
 impl Script {
     /// Loads a script, and calls its `init`.
     ///
@@ -153,8 +135,9 @@ impl Script {
             exceeded: Rc::default(),
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let (lua, callers) = state::prepare(&shared, folder, options.allows_all)
-            .map_err(|error| failed(error.to_string()))?;
+        let (lua, callers) =
+            state::prepare(&shared, folder, options.allows_all, options.limits.memory_bytes)
+                .map_err(|error| failed(error.to_string()))?;
         let budget = Budget::new(
             &lua,
             options.limits,
@@ -163,7 +146,11 @@ impl Script {
         )
         .map_err(|error| failed(error.to_string()))?;
         let mut script = Self { options, lua, callers, budget, shared, wants: Wants::default() };
-        script.run(&text).map_err(failed)?;
+        script.run(&text).map_err(|message| {
+            // What it printed before, perhaps for its user.
+            script.shared.printer.flush();
+            failed(message)
+        })?;
         script.wants = script.look();
         // One that asked for the end did what it was for.
         if script.wants == Wants::default() && script.shared.stop.get().is_none() {
@@ -187,10 +174,13 @@ impl Script {
         }
         let options = self.arguments().map_err(|error| error.to_string())?;
         let init: Function = self.callers.get("init").map_err(|error| error.to_string())?;
-        self.call(&init, options).map_err(|message| match is_placed(&message) {
-            true => message,
-            // The script tells its user, and not where it did so: error(text, 0).
-            false => message.lines().next().unwrap_or_default().to_owned(),
+        self.call(&init, options).map_err(|message| {
+            // error(text, 0): the script tells its user something, and not where it does so.
+            let place = format!("{}:", self.options.path.display());
+            match message.split_once(TRACEBACK) {
+                Some((text, _)) if !text.starts_with(&place) => text.to_owned(),
+                _ => message,
+            }
         })
     }
 
@@ -198,19 +188,21 @@ impl Script {
     fn call(&self, function: &Function, arguments: impl IntoLuaMulti) -> Result<(), String> {
         self.budget.begin();
         let result = function.call::<()>(arguments);
-        self.end(result).map_or(Ok(()), Err)
+        self.end(result, true).map_or(Ok(()), Err)
     }
 
-    /// What went wrong in a call, if anything.
-    fn end(&self, result: mlua::Result<()>) -> Option<String> {
+    /// What went wrong in a call, if anything; in words only if somebody is to read them.
+    fn end(&self, result: mlua::Result<()>, is_shown: bool) -> Option<String> {
         let exceeded = match self.budget.end(&self.lua) {
             Ok(exceeded) => exceeded,
             Err(error) => return Some(error.to_string()),
         };
-        match result {
-            Ok(()) => None,
-            Err(error) if error.downcast_ref::<Exit>().is_some() => None,
-            Err(error) => Some(describe(&error, exceeded, self.budget.limits())),
+        match (result, exceeded) {
+            (Ok(()), None) => None,
+            (Err(error), _) if error.downcast_ref::<Exit>().is_some() => None,
+            _ if !is_shown => Some(String::new()),
+            (Ok(()), Some(exceeded)) => Some(exceeded.in_words()),
+            (Err(error), exceeded) => Some(describe(&error, exceeded, self.budget.limits())),
         }
     }
 
@@ -252,178 +244,5 @@ impl Script {
     #[must_use]
     pub fn exit_code(&self) -> Rc<Cell<Option<u8>>> {
         Rc::clone(&self.shared.stop)
-    }
-
-    /// The output that runs it: prints to `output`, knows interfaces by `names`, and connections by
-    /// `connections`.
-    ///
-    /// # Errors
-    /// It needs more memory than it may use.
-    pub fn into_sink(
-        self,
-        output: Box<dyn Write>,
-        names: InterfaceNames,
-        connections: Connections,
-    ) -> Result<ScriptSink, ScriptError> {
-        self.shared.printer.redirect(output);
-        let failed = |error: mlua::Error| ScriptError::Load {
-            path: self.options.path.clone(),
-            message: error.to_string(),
-        };
-        Ok(ScriptSink {
-            packets: Packets::new(&self.lua, &self.callers, names.clone()).map_err(failed)?,
-            transactions: Transactions::new(&self.lua, &self.callers).map_err(failed)?,
-            connection_calls: ConnectionCalls::new(&self.callers, names).map_err(failed)?,
-            ends: Ends::new(&self.callers).map_err(failed)?,
-            tick: self.callers.get("tick").map_err(failed)?,
-            finish: self.callers.get("finish").map_err(failed)?,
-            connections,
-            told: Vec::new(),
-            errors: Errors::default(),
-            is_broken: false,
-            script: self,
-        })
-    }
-}
-
-/// A script as an output.
-pub struct ScriptSink {
-    script: Script,
-    packets: Packets,
-    transactions: Transactions,
-    connection_calls: ConnectionCalls,
-    ends: Ends,
-    tick: Function,
-    finish: Function,
-    connections: Connections,
-    /// What happened to connections and was not handed over yet.
-    told: Vec<Connection>,
-    errors: Errors,
-    /// An error was to end the run: nothing is called any more.
-    is_broken: bool,
-}
-
-impl ScriptSink {
-    /// What to do about the result of a callback.
-    #[inline]
-    fn after(&mut self, callback: &str, result: mlua::Result<()>) -> Result<(), SinkError> {
-        if result.is_err() {
-            self.failed(callback, result)?;
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn failed(&mut self, callback: &str, result: mlua::Result<()>) -> Result<(), SinkError> {
-        // First, since nothing runs on within a budget that is used up.
-        let error = self.script.end(result);
-        let left = self.packets.leave();
-        let error = error.or_else(|| left.err().map(|error| error.to_string()));
-        let Some(error) = error else { return Ok(()) };
-        let text = format!("{callback}: {error}");
-        if self.script.options.is_strict {
-            self.is_broken = true;
-            self.errors.count_only();
-            return Err(SinkError::Script(format!("the script failed in {text}")));
-        }
-        self.errors.add(&format!("the script failed in {text}"));
-        Ok(())
-    }
-
-    fn tell_connections(&mut self) -> Result<(), SinkError> {
-        for it in std::mem::take(&mut self.told) {
-            if self.is_over() {
-                break;
-            }
-            self.script.budget.begin();
-            let result = self.connection_calls.call(&self.script.lua, &it, &mut self.ends);
-            self.after("connection", result)?;
-        }
-        Ok(())
-    }
-
-    /// Whether the script is not to be called any more.
-    fn is_over(&self) -> bool {
-        self.is_broken || self.script.shared.stop.get().is_some()
-    }
-
-    fn check_output(&self) -> Result<(), SinkError> {
-        self.script.shared.printer.take_error().map_or(Ok(()), Err)
-    }
-}
-
-impl Sink for ScriptSink {
-    fn on_packet(&mut self, frame: &Frame<'_>, unix_ns: u64) -> Result<(), SinkError> {
-        let packet = decode(frame);
-        let told = &mut self.told;
-        let direction = match &packet {
-            Decoded::Tcp(segment) => {
-                self.connections.on_segment(frame, segment, unix_ns, &mut |it| told.push(*it))
-            }
-            Decoded::Udp(datagram) => self.connections.on_datagram(datagram),
-            Decoded::Other(_) => return Ok(()),
-        };
-        if !self.told.is_empty() {
-            self.tell_connections()?;
-        }
-        if !self.script.wants.packets || self.is_over() {
-            return Ok(());
-        }
-        self.script.budget.begin();
-        let lua = &self.script.lua;
-        let result = self.packets.process(lua, frame, &packet, direction, unix_ns);
-        self.after("process", result)
-    }
-
-    fn on_transaction(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
-        if self.is_over() {
-            return Ok(());
-        }
-        self.script.budget.begin();
-        let Script { lua, shared, .. } = &self.script;
-        let names = &shared.field_names;
-        let result = self.transactions.call(lua, transaction, &mut self.ends, names);
-        self.after("transaction", result)
-    }
-
-    fn on_time(&mut self, unix_ns: u64) -> Result<(), SinkError> {
-        self.packets.forget_names();
-        let told = &mut self.told;
-        self.connections.sweep(unix_ns, &mut |it| told.push(*it));
-        self.tell_connections()?;
-        if self.script.wants.ticks && !self.is_over() {
-            self.script.budget.begin();
-            let result = self.tick.call(unix_ns / 1_000_000_000);
-            self.after("tick", result)?;
-        }
-        self.check_output()
-    }
-
-    fn flush(&mut self) -> Result<(), SinkError> {
-        self.script.shared.printer.flush();
-        self.check_output()
-    }
-
-    fn finish(&mut self) -> Result<(), SinkError> {
-        let told = &mut self.told;
-        self.connections.finish(&mut |it| told.push(*it));
-        let mut result = self.tell_connections();
-        // A script that asked for the end has its last word all the same.
-        if self.script.wants.finish && !self.is_broken {
-            self.script.budget.begin();
-            let finished = self.finish.call(());
-            result = self.after("finish", finished);
-        }
-        // What was printed before an error is printed.
-        let flushed = self.flush();
-        result.and(flushed)
-    }
-
-    fn is_done(&self) -> bool {
-        self.is_over()
-    }
-
-    fn errors(&self) -> u64 {
-        self.errors.count()
     }
 }

@@ -13,6 +13,10 @@ use crate::{
 const ADDRESSES: usize = 4096;
 const INTERFACES: usize = 64;
 
+/// The bits that scripts of the older tool know: FIN, SYN, RST, PSH, ACK. They compare all at once, so that
+/// those of ECN beside them would hide a SYN.
+const OLD_FLAGS: u8 = 0x1f;
+
 /// Hands packets to the script.
 pub(super) struct Packets {
     call: Function,
@@ -122,6 +126,7 @@ impl Packets {
                 bytes.as_ref().unwrap_or(&words.empty),
                 tcp.map(|tcp| tcp.seq),
                 tcp.map(|tcp| tcp.ack),
+                tcp.map(|tcp| tcp.flags.bits() & OLD_FLAGS),
                 tcp.map(|tcp| tcp.flags.bits()),
                 tcp.map(|tcp| tcp.window),
             ),

@@ -3,8 +3,8 @@
 local native, allows_all = ...
 
 local byte, format, gsub, sub = string.byte, string.format, string.gsub, string.sub
-local concat, select, tostring, type, error, next, rawget, rawset, setmetatable =
-    table.concat, select, tostring, type, error, next, rawget, rawset, setmetatable
+local concat, select, tostring, tonumber, type = table.concat, select, tostring, tonumber, type
+local error, next, pairs, rawget, rawset, setmetatable = error, next, pairs, rawget, rawset, setmetatable
 
 -- What scripts may not do unless --script-unsafe says so. --------------------------------------------------
 
@@ -151,19 +151,50 @@ end
 package.loadlib = function() error("package.loadlib is off: scripts are made of Lua only", 2) end
 io.stdout, io.stderr = stdout, stderr
 
-local real_xpcall, exceeded = xpcall, native.exceeded
--- Where the budget is exceeded, the handler would run where nobody can end it.
-xpcall = function(f, handler, ...)
+-- A call that did too much ends, whatever catches the error: also where another coroutine did it, in which
+-- the hook does not look at every instruction.
+local real_pcall, real_xpcall, exceeded = pcall, xpcall, native.exceeded
+local real_resume = coroutine.resume
+
+local function settled(...)
+    if exceeded() then
+        error("the call did too much", 0)
+    end
+    return ...
+end
+
+function pcall(...)
+    return settled(real_pcall(...))
+end
+
+-- A handler would run where nobody can end it then.
+function xpcall(f, handler, ...)
     local function handle(message)
         if exceeded() then
             return message
         end
         return handler(message)
     end
-    return real_xpcall(f, handle, ...)
+    return settled(real_xpcall(f, handle, ...))
 end
 
-debug = { traceback = native.traceback }
+function coroutine.resume(...)
+    return settled(real_resume(...))
+end
+
+local trace = native.traceback
+debug = {
+    traceback = function(message, ...)
+        local level = ...
+        if type(message) == "thread" then
+            message, level = ..., nil
+        end
+        if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then
+            return message
+        end
+        return trace(message, (tonumber(level) or 1) + 1)
+    end,
+}
 package.loaded.debug = debug
 
 -- Old scripts print the global function `type` where they mean the packet's: as text it is that, while a
@@ -276,8 +307,7 @@ package.loaded.tcpkit = tcpkit
 
 -- Tables that scripts get. ---------------------------------------------------------------------------------
 
--- A metatable whose `made` are fields that are made when they are touched; pairs() shows them, too.
-local pairs = pairs
+-- A metatable whose `made` are fields that are made when they are touched; pairs() and emit show them, too.
 local function lazily(made)
     local function touch(t, key)
         local make = made[key]
@@ -285,15 +315,20 @@ local function lazily(made)
             return make(t, key)
         end
     end
-    return {
+    local function touch_all(t)
+        for key in next, made do
+            rawset(t, key, t[key])
+        end
+    end
+    local meta = {
         __index = touch,
         __pairs = function(t)
-            for key in pairs(made) do
-                rawset(t, key, t[key])
-            end
+            touch_all(t)
             return next, t, nil
         end,
     }
+    native.show_all(meta, touch_all)
+    return meta
 end
 
 local function time_ns(t)
@@ -347,7 +382,7 @@ return {
     end,
     -- A plain table made by the virtual machine: from the outside each field would cost a call.
     process = function(tv_sec, tv_usec, tv_nsec, sip, sport, dip, dport, kind, request, proto, size, len,
-                       interface, direction, payload, seq, ack, flags, window)
+                       interface, direction, payload, seq, ack, flags, all_flags, window)
         kind_now = kind or false
         process(setmetatable({
             tv_sec = tv_sec,
@@ -368,6 +403,7 @@ return {
             seq = seq,
             ack = ack,
             flags = flags,
+            all_flags = all_flags,
             window = window,
         }, packet_meta))
         kind_now = nil

@@ -43,6 +43,12 @@ impl Printer {
         printing.error.is_none()
     }
 
+    /// Whether the output takes no more, and nobody was told.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.borrow().error.is_some()
+    }
+
     /// Why the output takes no more; only once.
     pub(super) fn take_error(&self) -> Option<SinkError> {
         self.0.borrow_mut().error.take()

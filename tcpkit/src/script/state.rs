@@ -15,7 +15,7 @@ use super::{
     budget::Exceeded,
     emit,
     errors::harmless,
-    histogram::ScriptHistogram,
+    histogram::HistogramMemory,
     metrics::Metrics,
     printer::Printer,
     transactions::{FieldNames, unpack},
@@ -35,10 +35,12 @@ pub(super) struct Shared {
 }
 
 /// A new virtual machine, and the functions of the prelude by which the agent calls the script.
+/// `memory_bytes` bounds what the script may keep outside of it; 0 for no bound.
 pub(super) fn prepare(
     shared: &Shared,
     folder: PathBuf,
     allows_all: bool,
+    memory_bytes: usize,
 ) -> mlua::Result<(Lua, Table)> {
     let mut libraries = StdLib::COROUTINE
         | StdLib::TABLE
@@ -62,7 +64,7 @@ pub(super) fn prepare(
         with_folder.extend_from_slice(&path.as_bytes());
         package.set("path", lua.create_string(with_folder)?)?;
     }
-    let native = native(&lua, shared, folder)?;
+    let native = native(&lua, shared, folder, memory_bytes)?;
     let callers = lua
         .load(include_str!("prelude.lua"))
         .set_name("=tcpkit")
@@ -71,12 +73,12 @@ pub(super) fn prepare(
 }
 
 /// What the prelude builds on.
-fn native(lua: &Lua, shared: &Shared, folder: PathBuf) -> mlua::Result<Table> {
+fn native(lua: &Lua, shared: &Shared, folder: PathBuf, memory_bytes: usize) -> mlua::Result<Table> {
     let native = lua.create_table()?;
     native.set("version", env!("CARGO_PKG_VERSION"))?;
     output(lua, shared, &native)?;
     ending(lua, shared, &native)?;
-    reporting(lua, shared, &native)?;
+    reporting(lua, shared, &native, memory_bytes)?;
     let names = Rc::clone(&shared.field_names);
     native.set(
         "unpack",
@@ -101,8 +103,9 @@ fn native(lua: &Lua, shared: &Shared, folder: PathBuf) -> mlua::Result<Table> {
     )?;
     native.set(
         "traceback",
-        lua.create_function(|lua, (text, level): (Option<String>, Option<usize>)| {
-            lua.traceback(text.as_deref(), level.unwrap_or(1))
+        lua.create_function(|lua, (text, level): (Option<LuaString>, usize)| {
+            let text = text.map(|text| text.to_string_lossy());
+            lua.traceback(text.as_deref(), level)
         })?,
     )?;
     native.set(
@@ -146,11 +149,20 @@ fn output(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
             Ok(())
         })?,
     )?;
+    let lazy = Rc::new(RefCell::new(Vec::new()));
+    let metatables = Rc::clone(&lazy);
+    native.set(
+        "show_all",
+        lua.create_function(move |_, (metatable, touch): (Table, Function)| {
+            metatables.borrow_mut().push((metatable, touch));
+            Ok(())
+        })?,
+    )?;
     let printer = shared.printer.clone();
     native.set(
         "emit",
         lua.create_function(move |_, table: Table| {
-            let line = match emit::line(&table) {
+            let line = match emit::line(&table, &lazy.borrow()) {
                 Ok(line) => line,
                 Err(message) => return Ok(Some(message)),
             };
@@ -194,8 +206,9 @@ fn ending(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
 #[error("os.exit")]
 pub(super) struct Exit;
 
-fn reporting(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
-    native.set("histogram", lua.create_function(|_, ()| ScriptHistogram::new())?)?;
+fn reporting(lua: &Lua, shared: &Shared, native: &Table, memory_bytes: usize) -> mlua::Result<()> {
+    let memory = HistogramMemory::new(memory_bytes);
+    native.set("histogram", lua.create_function(move |lua, ()| memory.histogram(lua))?)?;
     let metrics = shared.metrics.clone();
     native.set(
         "metric",
@@ -267,7 +280,8 @@ fn find_module(lua: &Lua, folder: &Path, name: &LuaString) -> mlua::Result<(Valu
 /// A first line that begins with `#` is for the shell; its line break stays, so that lines keep their
 /// numbers.
 pub(super) fn without_shebang(text: &[u8]) -> &[u8] {
-    match text {
+    // Editors on other systems begin files with a mark of their encoding.
+    match text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) {
         [b'#', ..] => {
             let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
             text.get(end..).unwrap_or(&[])

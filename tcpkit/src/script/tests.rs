@@ -16,7 +16,9 @@ use std::{
 
 use super::*;
 use crate::{
+    capture::InterfaceNames,
     config::Limits,
+    connection::Connections,
     engine::{Engine, UsualPorts},
     output::{Count, Output, Takes},
     protocol::{DecodeOptions, PROTOCOLS},
@@ -89,6 +91,7 @@ pub(super) struct Outcome {
     pub(super) ended: Option<String>,
     pub(super) exit_code: Option<u8>,
     pub(super) metrics: String,
+    pub(super) gave_up: bool,
 }
 
 impl Trial {
@@ -147,10 +150,11 @@ impl Trial {
         output.count(&mut ledger);
         Outcome {
             printed: written.text(),
-            errors: ledger.output.script_errors,
+            errors: ledger.output.script.errors,
             ended: output.take_error().map(|error| error.to_string()),
             exit_code: exit_code.get(),
             metrics: metrics.to_string(),
+            gave_up: ledger.output.script.gave_up,
         }
     }
 }

@@ -11,7 +11,11 @@ pub(crate) mod written;
 
 use std::io::{self, Write};
 
-use crate::{capture::Frame, ledger::Ledger, transaction::Transaction};
+use crate::{
+    capture::Frame,
+    ledger::{Ledger, ScriptCounts},
+    transaction::Transaction,
+};
 
 /// Something that takes packets, transactions or both.
 pub trait Sink {
@@ -65,18 +69,19 @@ pub trait Sink {
     }
 
     /// Time passed, whether packets came or not: about once a second, `unix_ns` is now, in ns since the
-    /// Unix epoch (of the packets, where they come from a file).
+    /// Unix epoch (of the packets, where they come from a file), and `now_ns` the same on the clock of
+    /// frames.
     ///
     /// # Errors
     /// The output took no more.
-    fn on_time(&mut self, unix_ns: u64) -> Result<(), SinkError> {
-        let _ = unix_ns;
+    fn on_time(&mut self, unix_ns: u64, now_ns: u64) -> Result<(), SinkError> {
+        let _ = (unix_ns, now_ns);
         Ok(())
     }
 
-    /// How often what the user added to this output failed.
-    fn errors(&self) -> u64 {
-        0
+    /// What the user's script was given, if this is one.
+    fn script(&self) -> ScriptCounts {
+        ScriptCounts::default()
     }
 
     /// Packets that it was given after it had taken all.

@@ -47,6 +47,9 @@ fn loops_without_end_are_ended_however_they_are_made() {
         "local f = load('while true do end') f()",
         "repeat local ok = pcall(error) until false",
         "while true do xpcall(function() while true do end end, function(e) while true do end end) end",
+        "local function spin() while true do end end \
+         coroutine.wrap(function() pcall(spin) end)() while true do pcall(spin) end",
+        "while true do pcall(coroutine.wrap(function() while true do end end)) end",
     ] {
         let outcome = five(process, Trial::default());
         assert_eq!((outcome.printed.as_str(), outcome.errors), ("5\n", 5), "{process}");
@@ -54,6 +57,43 @@ fn loops_without_end_are_ended_however_they_are_made() {
     let trial = Trial { is_strict: true, ..Trial::default() };
     let ended = five("while true do end", trial).ended.expect("an end");
     assert!(ended.contains("test.lua:3: it ran for more than 1000000 instructions"), "{ended}");
+}
+
+#[test]
+fn only_the_call_that_did_too_much_fails() {
+    // The first call's coroutine uses everything up, and the call goes on to its end.
+    let outcome = five(
+        "if calls == 1 then coroutine.wrap(function() pcall(function() while true do end end) end)() end \
+         for i = 1, 2000 do local x = i end print('to the end')",
+        Trial::default(),
+    );
+    assert_eq!(outcome.errors, 1);
+    assert_eq!(outcome.printed.matches("to the end").count(), 4);
+}
+
+#[test]
+fn tracebacks_keep_errors_that_are_no_text() {
+    let outcome = five(
+        "local ok, it = xpcall(function() error({ code = 5 }) end, debug.traceback) \
+         assert(not ok and it.code == 5) \
+         ok, it = xpcall(function() error('\\255') end, debug.traceback) \
+         assert(not ok and it:find('stack traceback'), it) \
+         assert(debug.traceback(coroutine.create(print), 'x'):find('^x'))",
+        Trial::default(),
+    );
+    assert_eq!(outcome.errors, 0);
+}
+
+#[test]
+fn a_script_that_keeps_all_it_may_is_left_alone() {
+    let limits = ScriptLimits { instructions: 50_000_000, memory_bytes: 16 << 20 };
+    let outcome = five(
+        "kept = kept or {} print(calls) for i = 1, 400000 do kept[#kept + 1] = { i } end",
+        Trial { limits, ..Trial::default() },
+    );
+    assert_eq!(outcome.errors, 1);
+    assert_eq!(outcome.printed, "1\n", "neither process nor finish is called any more");
+    assert!(outcome.gave_up);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_packet_has_exactly_the_documented_fields() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "ack=0 dip=10.0.0.2 dport=6379 flags=2 interface=eth1 len=54 payload= proto=tcp request=true \
+        "ack=0 all_flags=2 dip=10.0.0.2 dport=6379 flags=2 interface=eth1 len=54 payload= proto=tcp request=true \
          seq=4294966995 sip=10.0.0.1 size=0 sport=40000 \
          time=1970-01-01T00:00:01.000010000Z time_ns=1000010000 tv_nsec=10000 tv_sec=1 \
          tv_usec=10 type=request window=1000"
@@ -61,10 +61,20 @@ fn datagrams_have_no_fields_of_tcp() {
     let outcome = Trial { frames: vec![frame], ..Trial::default() }.run(
         r#"function process(p)
             assert(p.seq == nil and p.ack == nil and p.flags == nil and p.window == nil)
+            assert(p.all_flags == nil)
             print(p.proto, p.sip, p.type, p.size, tcpkit.bytes.hex(p.payload))
         end"#,
     );
     assert_eq!(outcome.printed, "udp\t101:101:101:101:101:101:101:101\trequest\t2\t00ff\n");
+}
+
+#[test]
+fn bits_of_ecn_do_not_hide_a_syn() {
+    let mut frames = frames();
+    // ECE and CWR, as a client asks for ECN (RFC 3168, 6.1.1).
+    frames[0].bytes[14 + 20 + 13] |= 0xc0;
+    let script = "function process(p) print(p.flags, p.all_flags) tcpkit.stop() end";
+    assert_eq!(Trial { frames, ..Trial::default() }.run(script).printed, "2\t194\n");
 }
 
 #[test]
