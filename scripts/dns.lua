@@ -4,7 +4,7 @@
 --     tcpkit -r capture.pcap -S scripts/dns.lua -- slow=50
 --
 -- Options behind `--`:
---     slow=MS      print only queries that took longer, and those that nobody answered
+--     slow=MS      print only queries that took as long, and those that nobody answered
 --     timeout=S    a query counts as not answered after so many seconds (5)
 --     port=N       the servers' port (53)
 --     json=1       lines of JSON instead of text

@@ -11,10 +11,11 @@
 -- A line for each connection, those with the most retransmits first, then a line on all of them:
 --
 --     CLIENT          SERVER         CLIENT AGAIN  CLIENT %  SERVER AGAIN  SERVER %  SYN  SYN-ACK  SECONDS  END
---     10.9.0.1:44406  10.9.0.2:8001             0       0.0             5      10.6    0        0    0.086  fin
+--     10.9.0.1:44406  10.9.0.2:8001             0       0.0             5      11.1    0        0    0.086  fin
 --
--- AGAIN are packets all of whose payload had been sent before, % is their part of all packets of that side; SYN
--- and SYN-ACK are those that were sent again. What got lost before it reached the place of the capture and was
+-- AGAIN are packets all of whose payload had been sent before, % is their part of all bytes of that side (a captured
+-- packet may be many segments: the kernel cuts and merges them elsewhere); SYN and SYN-ACK are those that were
+-- sent again. What got lost before it reached the place of the capture and was
 -- seen there once is no retransmit here. A connection is counted when it ends, and those that are open at the
 -- end of the capture then: of a long one nothing is shown while it lasts.
 local options = require "lib.options"
@@ -28,8 +29,8 @@ local opt, is_due, worst, all
 local function reset()
     worst = top.largest(MAX_CONNECTIONS)
     all = {
-        connections = 0, affected = 0, client = 0, client_packets = 0, server = 0, server_packets = 0, syn = 0,
-        synack = 0,
+        connections = 0, affected = 0, client = 0, client_again_bytes = 0, client_bytes = 0, server = 0,
+        server_again_bytes = 0, server_bytes = 0, syn = 0, synack = 0,
     }
 end
 
@@ -48,8 +49,11 @@ function connection(c)
         return
     end
     all.connections = all.connections + 1
-    all.client, all.client_packets = all.client + c.client_retransmits, all.client_packets + c.client_packets
-    all.server, all.server_packets = all.server + c.server_retransmits, all.server_packets + c.server_packets
+    for _, side in ipairs { "client", "server" } do
+        all[side] = all[side] + c[side .. "_retransmits"]
+        all[side .. "_again_bytes"] = all[side .. "_again_bytes"] + c[side .. "_retransmit_bytes"]
+        all[side .. "_bytes"] = all[side .. "_bytes"] + c[side .. "_bytes"]
+    end
     all.syn, all.synack = all.syn + c.syn_retransmits, all.synack + c.synack_retransmits
     local count = c.client_retransmits + c.server_retransmits + c.syn_retransmits + c.synack_retransmits
     if count == 0 then
@@ -59,8 +63,8 @@ function connection(c)
     worst.add(c.id, count, function()
         return {
             client = tostring(c.client), server = tostring(c.server),
-            client_again = c.client_retransmits, client_percent = percent(c.client_retransmits, c.client_packets),
-            server_again = c.server_retransmits, server_percent = percent(c.server_retransmits, c.server_packets),
+            client_again = c.client_retransmits, client_percent = percent(c.client_retransmit_bytes, c.client_bytes),
+            server_again = c.server_retransmits, server_percent = percent(c.server_retransmit_bytes, c.server_bytes),
             syn = c.syn_retransmits, synack = c.synack_retransmits,
             seconds = c.duration_us / 1e6, reason = c.reason,
         }
@@ -92,11 +96,11 @@ local function report()
         tables.emit(all)
         return
     end
-    local text = "All: %d connections, %d with retransmits; client %d of %d packets (%.2f %%), "
-        .. "server %d of %d (%.2f %%), %d SYN, %d SYN-ACK"
-    print(tables.title(text):format(all.connections, all.affected, all.client, all.client_packets,
-        percent(all.client, all.client_packets), all.server, all.server_packets,
-        percent(all.server, all.server_packets), all.syn, all.synack))
+    local text = "All: %d connections, %d with retransmits; client %d packets (%.2f %% of its bytes), "
+        .. "server %d (%.2f %%), %d SYN, %d SYN-ACK"
+    print(tables.title(text):format(all.connections, all.affected, all.client,
+        percent(all.client_again_bytes, all.client_bytes), all.server,
+        percent(all.server_again_bytes, all.server_bytes), all.syn, all.synack))
 end
 
 function tick(now)

@@ -4,7 +4,7 @@
 --     tcpkit -r capture.pcap -S scripts/tcp-connect.lua -- slow=100
 --
 -- Options behind `--`:
---     slow=MS    print only connections that took longer, that had to send a SYN again, or that failed
+--     slow=MS    print only connections that took at least as long, that had to send a SYN again, or that failed
 --     json=1     lines of JSON instead of text
 --
 -- A line for each connection that was established or failed, with the time of its first SYN:
@@ -86,7 +86,7 @@ function connection(c)
         if c.connect_us then
             server.connect:record(c.connect_us / 1000)
         end
-        local was_slow = (c.connect_us or c.handshake_us) > opt.slow * 1000
+        local was_slow = (c.connect_us or c.handshake_us) >= opt.slow * 1000
         if was_slow or c.syn_retransmits > 0 or c.synack_retransmits > 0 then
             report(c, "established", c.connect_us)
         end

@@ -70,30 +70,35 @@ function M.new()
 
     -- Takes the messages that are complete; false where a length is missing or is none.
     local function take(stream, on_message)
+        if stream.have < stream.need then
+            return true
+        end
+        local all, at = table.concat(stream.pieces), 1
+        local is_sound = true
         while stream.have >= stream.need do
-            local all = table.concat(stream.pieces)
-            local len = stream.have >= 2 and u16(all, 1)
+            local len = stream.have >= 2 and u16(all, at)
             if not len or len < 12 then
-                return false
+                is_sound = false
+                break
             end
             stream.need = 2 + len
-            pieces = pieces - #stream.pieces + 1
-            stream.pieces = { all }
             if stream.have >= stream.need then
-                on_message(all:sub(3, stream.need))
+                on_message(all:sub(at + 2, at + stream.need - 1))
+                at = at + stream.need
                 bytes = bytes - stream.need
                 stream.have = stream.have - stream.need
                 if stream.known then
                     stream.known = math.max(stream.known - stream.need, 0)
                 end
-                stream.pieces = { all:sub(stream.need + 1) }
                 stream.need = 2
-                if stream.have == 0 then
-                    forget_waiting(stream)
-                end
             end
         end
-        return true
+        pieces = pieces - #stream.pieces + 1
+        stream.pieces = { all:sub(at) }
+        if stream.have == 0 then
+            forget_waiting(stream)
+        end
+        return is_sound
     end
 
     function self.push(key, packet, is_response, on_message)

@@ -122,9 +122,11 @@ function finish() end
 ---@field client_packets integer packets from the client, those without payload, too
 ---@field client_bytes integer payload from the client, in bytes, with what was sent again
 ---@field client_retransmits integer packets from the client all of whose payload had been sent before
+---@field client_retransmit_bytes integer the bytes of those
 ---@field server_packets integer
 ---@field server_bytes integer
 ---@field server_retransmits integer
+---@field server_retransmit_bytes integer
 
 ---------------------------------------------------------------------------------------------------------
 -- What it may call, beside Lua's own libraries.

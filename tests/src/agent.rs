@@ -221,7 +221,7 @@ impl Agent {
         let reports = || {
             let (_, stderr) = self.output.as_ref().unwrap();
             let said = stderr.look(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            let ends = [" printed\n", " written\n", " handed to the script\n"];
+            let ends = [" printed\n", " written\n"];
             (ends.map(|end| said.matches(end).count()).iter().sum::<usize>(), said)
         };
         let before = reports().0;

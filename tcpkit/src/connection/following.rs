@@ -118,7 +118,9 @@ impl Following {
         sent.packets = sent.packets.saturating_add(1);
         sent.bytes = sent.bytes.saturating_add(u64::from(segment.payload.wire_len));
         if verdict == Verdict::Retransmit && segment.payload.wire_len > 0 {
+            let bytes = u64::from(segment.payload.wire_len);
             sent.retransmits = sent.retransmits.saturating_add(1);
+            sent.retransmit_bytes = sent.retransmit_bytes.saturating_add(bytes);
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Sent {
     pub bytes: u64,
     /// Packets all of whose payload had been sent before.
     pub retransmits: u64,
+    /// The bytes of those.
+    pub retransmit_bytes: u64,
     /// SYNs that were sent again.
     pub syn_retransmits: u64,
 }
@@ -100,7 +102,8 @@ pub struct Connection {
 /// seventh, longer than between any two.
 pub const UNANSWERED_NS: u64 = 70_000_000_000;
 
-/// Each second a part in so many of all connections is looked at for quiet ones.
+/// Each second so many connections are looked at for quiet ones, or a part in so many of all if that is more.
+const SWEEP_LEAST: usize = 16_384;
 const SWEEP_PART: usize = 8;
 
 /// So many packets with payload are asked who may have sent them, where nothing better says it.
@@ -269,7 +272,7 @@ impl Connections {
             false if flow.state.is_unanswered() => UNANSWERED_NS.min(expiry.idle_ns),
             false => expiry.idle_ns,
         };
-        let count = self.flows.places() / SWEEP_PART + 1;
+        let count = SWEEP_LEAST.max(self.flows.places() / SWEEP_PART);
         self.flows.sweep(self.now_ns, count, limit, |flow| quiet.push(flow));
         for flow in quiet {
             let reason = match flow.state.is_unanswered() {

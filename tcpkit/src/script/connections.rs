@@ -46,11 +46,17 @@ impl ConnectionCalls {
         table.raw_set("syn_retransmits", it.from_client.syn_retransmits as f64)?;
         table.raw_set("synack_retransmits", it.from_server.syn_retransmits as f64)?;
         for (names, sent) in [
-            (["client_packets", "client_bytes", "client_retransmits"], &it.from_client),
-            (["server_packets", "server_bytes", "server_retransmits"], &it.from_server),
+            (
+                ["client_packets", "client_bytes", "client_retransmits", "client_retransmit_bytes"],
+                &it.from_client,
+            ),
+            (
+                ["server_packets", "server_bytes", "server_retransmits", "server_retransmit_bytes"],
+                &it.from_server,
+            ),
         ] {
-            for (name, count) in names.into_iter().zip([sent.packets, sent.bytes, sent.retransmits])
-            {
+            let counts = [sent.packets, sent.bytes, sent.retransmits, sent.retransmit_bytes];
+            for (name, count) in names.into_iter().zip(counts) {
                 table.raw_set(name, count as f64)?;
             }
         }

@@ -97,7 +97,7 @@ function finish() print(n) end
     assert_eq!(run.text(), format!("{}{PACKETS}\n", ".".repeat(72)));
     assert_eq!(errors(&run), Some(72));
     run.ledger().check_sums();
-    assert_eq!(run.ledger().total("packets handed to the script"), PACKETS);
+    assert_eq!(run.ledger().part("calls of the script", "packets"), PACKETS);
     // The first, with its way there; and whatever falls into a second further on.
     let shown = run.stderr.matches("the script failed in process: ").count();
     assert!((1..=2).contains(&shown), "{}", run.stderr);
