@@ -160,7 +160,7 @@ fn who_asks_and_gets_no_answer_is_told_so() {
     let (mut told, _) = follow_all(&mut connections, &frames);
     let at = frames[0].time_ns + WALL_NS;
     connections.sweep(frames[0].time_ns + UNANSWERED_NS - 1, at + UNANSWERED_NS - 1, &mut |it| {
-        told.push(*it)
+        told.push(*it);
     });
     assert_eq!(told.len(), 1);
     connections
