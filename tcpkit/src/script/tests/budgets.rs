@@ -50,6 +50,12 @@ fn loops_without_end_are_ended_however_they_are_made() {
         "local function spin() while true do end end \
          coroutine.wrap(function() pcall(spin) end)() while true do pcall(spin) end",
         "while true do pcall(coroutine.wrap(function() while true do end end)) end",
+        // The hook looks at every instruction of the inner coroutine only.
+        "local function spin() for i = 1, 1e6 do local x = i end end \
+         coroutine.wrap(function() \
+             coroutine.resume(coroutine.create(function() while true do end end)) \
+             while true do pcall(spin) end \
+         end)()",
     ] {
         let outcome = five(process, Trial::default());
         assert_eq!((outcome.printed.as_str(), outcome.errors), ("5\n", 5), "{process}");
