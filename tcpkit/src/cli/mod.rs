@@ -1,11 +1,14 @@
 //! The command line: tcpdump's arguments wherever tcpdump has one.
 
+pub mod config;
 mod packets;
 mod script;
 mod source;
 
+use std::{ffi::OsString, path::PathBuf};
+
 use clap::{
-    ArgAction, CommandFactory, Parser, ValueEnum, builder::PossibleValuesParser, error::ErrorKind,
+    ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::PossibleValuesParser, error::ErrorKind,
 };
 
 pub use self::{
@@ -89,6 +92,10 @@ pub struct Cli {
     #[arg(long, value_name = "S", default_value_t = 3600)]
     idle_timeout: u32,
 
+    /// Take options from a file, too (TOML, a key for each; see docs/tcpkit.toml). What is typed counts more.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Say more on stderr; repeat for more. -vvv brings the kernel programs' own messages.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -167,11 +174,29 @@ impl Cli {
     /// Reads the process's arguments; ends it with a message where they make no sense.
     #[must_use]
     pub fn from_arguments() -> Self {
-        let cli = Self::parse().with_words();
-        if let Err(message) = cli.check() {
-            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+        Self::read(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Reads words as they are typed, the program's name first, and the file that they name.
+    fn read(mut words: Vec<OsString>) -> Result<Self, clap::Error> {
+        let command = Self::command();
+        // Whatever is wrong is said below, when everything is known.
+        let typed = command.clone().ignore_errors(true).try_get_matches_from(&words)?;
+        if let Some(file) = typed.get_one::<PathBuf>("config") {
+            let more = config::words(file, &command, &typed)
+                .map_err(|error| Self::command().error(ErrorKind::ValueValidation, error))?;
+            let behind_name = words.len().min(1);
+            words.splice(behind_name..behind_name, more.options);
+            if !more.last.is_empty() {
+                words.push("--".into());
+                words.extend(more.last);
+            }
         }
-        cli
+        let cli = Self::from_arg_matches(&command.try_get_matches_from(words)?)?.with_words();
+        match cli.check() {
+            Ok(()) => Ok(cli),
+            Err(message) => Err(Self::command().error(ErrorKind::ArgumentConflict, message)),
+        }
     }
 
     /// Words behind `--` that are no script's belong to the expression, as tcpdump has it.
