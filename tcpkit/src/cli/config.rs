@@ -176,7 +176,10 @@ mod tests {
         let cli = read(1, text, "").expect("good");
         assert_eq!(cli.source.interfaces(), ["a", "b"]);
         assert_eq!(cli.source.expression(), ["tcp port 6379"]);
-        assert_eq!((cli.threshold_ns(), cli.limits().max_flows, cli.verbosity()), (1_500_000, 7, 2));
+        assert_eq!(
+            (cli.threshold_ns(), cli.limits().max_flows, cli.verbosity()),
+            (1_500_000, 7, 2)
+        );
         assert_eq!(cli.limits().max_open, 9);
         // What is typed counts instead.
         let cli = read(2, text, "-i c -t 3 udp").expect("good");
@@ -184,7 +187,8 @@ mod tests {
         assert_eq!((cli.threshold_ns(), cli.limits().max_flows), (3_000_000, 7));
         assert_eq!(cli.source.expression(), ["udp"]);
         // Options without a long name.
-        let cli = read(3, "write = '/tmp/x'\nrotate-bytes = '5'\nrotate-count = 3", "").expect("good");
+        let cli =
+            read(3, "write = '/tmp/x'\nrotate-bytes = '5'\nrotate-count = 3", "").expect("good");
         assert_eq!(cli.packets.rotate_bytes(), Some(5_000_000));
         assert_eq!(cli.packets.rotate_count(), Some(3));
     }

@@ -8,7 +8,8 @@ mod source;
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
-    ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::PossibleValuesParser, error::ErrorKind,
+    ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::PossibleValuesParser,
+    error::ErrorKind,
 };
 
 pub use self::{
