@@ -25,6 +25,7 @@ pub mod script;
 #[cfg(test)]
 mod simulation;
 pub mod sink;
+pub mod stats;
 pub mod stdout;
 pub mod transaction;
 pub mod walltime;
