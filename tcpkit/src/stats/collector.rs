@@ -97,7 +97,6 @@ impl Collector {
 }
 
 /// A server's end as text.
-#[must_use]
-pub fn server_name(server: Option<&Endpoint>) -> String {
+pub(super) fn server_name(server: Option<&Endpoint>) -> String {
     server.map_or_else(|| super::OTHER.to_owned(), ToString::to_string)
 }
