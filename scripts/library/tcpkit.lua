@@ -62,7 +62,7 @@ function finish() end
 ---@field payload string the payload that was captured (`-s`), at most `size` bytes
 ---@field len integer length of the frame on the wire, in bytes
 ---@field interface? string where it was captured; nil if a file does not say
----@field direction? "in"|"out" whether the host received or sent it; nil if that is not known
+---@field direction? "in"|"out" whether the host received or sent it; nil if that is not known: files may not say, and `--backend packet` does not on named interfaces
 ---@field seq? integer TCP: sequence number, as in the header
 ---@field ack? integer TCP: acknowledgment number, as in the header
 ---@field flags? integer TCP: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128

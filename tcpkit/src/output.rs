@@ -92,6 +92,8 @@ impl Output {
     pub fn with_script(mut self, sink: Box<dyn Sink>, takes: Takes, threshold_ns: u64) -> Self {
         self.threshold_ns = threshold_ns;
         self.counts.script_takes = (takes.packets, takes.transactions);
+        // It may have asked for the end before anything began.
+        self.is_full |= sink.is_done();
         self.with(sink, takes)
     }
 

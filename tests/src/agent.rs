@@ -182,6 +182,22 @@ impl Agent {
         self.output.as_ref().unwrap().0.look(Line::parse_all)
     }
 
+    /// What it has printed so far.
+    #[must_use]
+    pub fn printed(&self) -> Vec<u8> {
+        self.output.as_ref().unwrap().0.look(<[u8]>::to_vec)
+    }
+
+    /// Waits until it has printed a text so many times.
+    #[track_caller]
+    pub fn wait_for_printed(&self, text: &str, count: usize) {
+        eventually(&format!("{count} {text:?} printed"), || {
+            self.output.as_ref().unwrap().0.look(|bytes| {
+                bytes.windows(text.len()).filter(|it| *it == text.as_bytes()).count() >= count
+            })
+        });
+    }
+
     /// How many lines it has printed so far.
     #[must_use]
     pub fn line_count(&self) -> usize {
@@ -205,7 +221,8 @@ impl Agent {
         let reports = || {
             let (_, stderr) = self.output.as_ref().unwrap();
             let said = stderr.look(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            (said.matches(" printed\n").count() + said.matches(" written\n").count(), said)
+            let ends = [" printed\n", " written\n", " handed to the script\n"];
+            (ends.map(|end| said.matches(end).count()).iter().sum::<usize>(), said)
         };
         let before = reports().0;
         self.signal(Signal::SIGUSR1);
@@ -271,6 +288,13 @@ impl Finished {
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         Line::parse_all(&self.stdout)
+    }
+
+    /// What it printed, which has to be text.
+    #[track_caller]
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
     }
 
     /// The last ledger.

@@ -15,6 +15,7 @@ pub mod process;
 pub mod program;
 pub mod raw;
 pub mod redis;
+pub mod script;
 pub mod servers;
 pub mod shapes;
 pub mod tcpdump;

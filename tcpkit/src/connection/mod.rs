@@ -303,9 +303,6 @@ fn follow(
     tell: &mut Tell<'_>,
 ) {
     let Flow { key, assembler, state, .. } = flow;
-    if !std::mem::replace(&mut state.is_told, true) {
-        state.tell(key, Happening::Open, unix_ns, frame.time_ns, tell);
-    }
     let was_over = state.is_over;
     if assembler.is_waiting() {
         assembler.expire(frame.time_ns, MAX_HELD_BYTES, &mut |_, _| {});
@@ -314,6 +311,9 @@ fn follow(
     let verdict = assembler.push(&arrival, MAX_HELD_BYTES, &mut |_, _| {});
     if verdict != Verdict::Duplicate {
         state.count(side, segment, arrival.carrier, verdict);
+    }
+    if !std::mem::replace(&mut state.is_told, true) {
+        state.tell(key, Happening::Open, unix_ns, frame.time_ns, tell);
     }
     if state.shakes_hands(side, segment, arrival.carrier, frame.time_ns) {
         state.tell(key, Happening::Established, unix_ns, frame.time_ns, tell);

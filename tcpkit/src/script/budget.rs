@@ -41,6 +41,15 @@ pub(super) struct Exceeded {
     /// File and line where it was.
     at: String,
     why: Why,
+    /// By which calls it came there.
+    trace: String,
+}
+
+impl Exceeded {
+    /// By which calls the callback came to where it was.
+    pub(super) fn trace(&self) -> &str {
+        &self.trace
+    }
 }
 
 /// Why a callback was ended.
@@ -128,7 +137,8 @@ impl Budget {
         let source = debug.source();
         let file = source.short_src.as_deref().unwrap_or("?");
         let line = debug.current_line().unwrap_or(0);
-        let exceeded = Exceeded { at: format!("{file}:{line}"), why };
+        let trace = lua.traceback(None, 0).map(|trace| trace.to_string_lossy()).unwrap_or_default();
+        let exceeded = Exceeded { at: format!("{file}:{line}"), why, trace };
         state.exceeded.replace(Some(exceeded.clone()));
         // A script that catches the error gets it again at its next instruction.
         self.watch(lua, 1)?;

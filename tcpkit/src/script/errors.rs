@@ -41,17 +41,33 @@ impl Errors {
     }
 }
 
+/// A text of the script that a terminal may get: with its lines, but without control characters, which
+/// may come from the wire.
+pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// An error as text: where it happened, what, and by which calls the script came there.
 pub(super) fn describe(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits) -> String {
-    let mut text = explain(error);
+    harmless(&describe_raw(error, exceeded, limits))
+}
+
+fn describe_raw(error: &mlua::Error, exceeded: Option<Exceeded>, limits: Limits) -> String {
     if let Some(exceeded) = exceeded {
-        // The traceback says where it was.
-        let trace = text.find(TRACEBACK).map_or("", |at| text.get(at..).unwrap_or(""));
-        return format!("{exceeded}{trace}");
+        return format!("{exceeded}\n{}", exceeded.trace());
     }
+    let text = explain(error);
     if let mlua::Error::MemoryError(_) = innermost(error) {
         let mib = limits.memory_bytes >> 20;
-        text = format!(
+        return format!(
             "the script needs more than {mib} MiB (--script-budget sets how much it may): {text}"
         );
     }
@@ -85,5 +101,15 @@ fn explain(error: &mlua::Error) -> String {
         }
         mlua::Error::ExternalError(error) => error.to_string(),
         error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_lines_and_no_codes() {
+        assert_eq!(harmless("a\u{1b}[31m\r\n\tb\u{9b}é\0"), "a\\u{1b}[31m\\r\n\tb\\u{9b}é\\u{0}");
     }
 }

@@ -165,7 +165,8 @@ impl Script {
         let mut script = Self { options, lua, callers, budget, shared, wants: Wants::default() };
         script.run(&text).map_err(failed)?;
         script.wants = script.look();
-        if script.wants == Wants::default() {
+        // One that asked for the end did what it was for.
+        if script.wants == Wants::default() && script.shared.stop.get().is_none() {
             return Err(ScriptError::NoCallbacks { path });
         }
         Ok(script)
@@ -314,8 +315,10 @@ impl ScriptSink {
 
     #[cold]
     fn failed(&mut self, callback: &str, result: mlua::Result<()>) -> Result<(), SinkError> {
+        // First, since nothing runs on within a budget that is used up.
+        let error = self.script.end(result);
         let left = self.packets.leave();
-        let error = self.script.end(result).or_else(|| left.err().map(|error| error.to_string()));
+        let error = error.or_else(|| left.err().map(|error| error.to_string()));
         let Some(error) = error else { return Ok(()) };
         let text = format!("{callback}: {error}");
         if self.script.options.is_strict {
@@ -404,14 +407,16 @@ impl Sink for ScriptSink {
     fn finish(&mut self) -> Result<(), SinkError> {
         let told = &mut self.told;
         self.connections.finish(&mut |it| told.push(*it));
-        self.tell_connections()?;
+        let mut result = self.tell_connections();
         // A script that asked for the end has its last word all the same.
         if self.script.wants.finish && !self.is_broken {
             self.script.budget.begin();
-            let result = self.finish.call(());
-            self.after("finish", result)?;
+            let finished = self.finish.call(());
+            result = self.after("finish", finished);
         }
-        self.flush()
+        // What was printed before an error is printed.
+        let flushed = self.flush();
+        result.and(flushed)
     }
 
     fn is_done(&self) -> bool {

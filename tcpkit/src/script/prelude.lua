@@ -122,7 +122,7 @@ else
     local real_load = load
     -- Only text: a compiled chunk can do anything.
     load = function(chunk, name, mode, ...)
-        if mode ~= nil and mode ~= "t" and mode ~= "bt" then
+        if mode ~= nil and mode ~= "t" and mode ~= "bt" or type(chunk) == "string" and byte(chunk) == 27 then
             refuse("load of compiled chunks", "do what the agent cannot check", 2)
         end
         return real_load(chunk, name, "t", ...)
@@ -148,6 +148,7 @@ else
         return setmetatable(t, metatable)
     end
 end
+package.loadlib = function() error("package.loadlib is off: scripts are made of Lua only", 2) end
 io.stdout, io.stderr = stdout, stderr
 
 local real_xpcall, exceeded = xpcall, native.exceeded
@@ -276,6 +277,7 @@ package.loaded.tcpkit = tcpkit
 -- Tables that scripts get. ---------------------------------------------------------------------------------
 
 -- A metatable whose `made` are fields that are made when they are touched; pairs() shows them, too.
+local pairs = pairs
 local function lazily(made)
     local function touch(t, key)
         local make = made[key]

@@ -14,6 +14,7 @@ use mlua::{Function, Lua, LuaOptions, LuaString, StdLib, Table, Value, chunk::Ch
 use super::{
     budget::Exceeded,
     emit,
+    errors::harmless,
     histogram::ScriptHistogram,
     metrics::Metrics,
     printer::Printer,
@@ -53,8 +54,11 @@ pub(super) fn prepare(
     if allows_all {
         let package: Table = lua.globals().get("package")?;
         let path: LuaString = package.get("path")?;
-        let mut with_folder = folder.join("?.lua").into_os_string().into_encoded_bytes();
-        with_folder.push(b';');
+        let mut with_folder = Vec::new();
+        for file in ["?.lua", "?/init.lua"] {
+            with_folder.extend(folder.join(file).into_os_string().into_encoded_bytes());
+            with_folder.push(b';');
+        }
         with_folder.extend_from_slice(&path.as_bytes());
         package.set("path", lua.create_string(with_folder)?)?;
     }
@@ -173,7 +177,9 @@ fn ending(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
         lua.create_function(move |_, code: Value| -> mlua::Result<()> {
             let code = match code {
                 Value::Nil | Value::Boolean(true) => 0,
+                // Of others the kernel keeps the last byte.
                 Value::Integer(code) => u8::try_from(code & 0xff).unwrap_or(1),
+                Value::Number(code) => u8::try_from(code as i64 & 0xff).unwrap_or(1),
                 _ => 1,
             };
             stop.set(Some(code));
@@ -216,7 +222,7 @@ fn reporting(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
                     )));
                 }
             };
-            log::log!(target: "script", level, "{}", text.to_string_lossy());
+            log::log!(target: "script", level, "{}", harmless(&text.to_string_lossy()));
             Ok(None)
         })?,
     )
