@@ -1,6 +1,7 @@
 //! Puts a run together: from the command line to the source, the engine and the sinks, with signals.
 
 mod hints;
+mod monitoring;
 mod signals;
 
 use std::{
@@ -20,6 +21,7 @@ use tokio::{sync::oneshot, time};
 
 use self::{
     hints::RunHints,
+    monitoring::Monitoring,
     signals::{Asked, Signals},
 };
 use crate::{
@@ -33,7 +35,7 @@ use crate::{
     filter::CaptureFilter,
     ledger::Ledger,
     output::{Output, Takes},
-    pipeline::{Control, Pipeline, PipelineError},
+    pipeline::{Asked as AskedOfLoop, Control, Pipeline, PipelineError},
     protocol::{DecodeOptions, Selection},
     script::{self, Metrics, Script, Wants},
     sink::{
@@ -75,11 +77,12 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // Before anything is attached, so that no signal finds the process unprepared.
         let mut signals = Signals::new()?;
         let control = Arc::new(Control::default());
+        let monitoring = Monitoring::start(&cli)?;
         let (done, mut ended) = oneshot::channel();
         let capture = {
             let control = Arc::clone(&control);
             thread::Builder::new().name("capture".into()).spawn(move || {
-                let result = capture(&cli, filter, &control);
+                let result = capture(&cli, filter, &control, &monitoring);
                 // The receiver is gone only when the process is about to end.
                 let _ = done.send(());
                 result
@@ -174,7 +177,12 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Result<ExitCode> {
+fn capture(
+    cli: &Cli,
+    filter: CaptureFilter,
+    control: &Control,
+    monitoring: &Monitoring,
+) -> anyhow::Result<ExitCode> {
     // Before anything is attached: a script with an error does not get so far.
     let script = cli.script.options(control.stop_flag()).map(Script::load).transpose()?;
     let wants = script.as_ref().map(Script::wants).unwrap_or_default();
@@ -202,6 +210,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
     let decoding = match cli.selection() {
         Some(selection) => Some(Decoding {
             cli,
+            monitoring,
             selection,
             kind: cli.sink()?,
             wants_fields: wants.transactions,
@@ -212,9 +221,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
         None => None,
     };
     let engine = if let Some(decoding) = &decoding {
-        if cli.prints_transactions() {
-            output = decoding.output(output, stdout.clone());
-        }
+        output = decoding.output(output, stdout.clone());
         Some(decoding.engine())
     } else {
         if cli.prints_packets() {
@@ -261,10 +268,12 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
             }
         };
         let pipeline = Pipeline::new(source.as_mut(), engine, output);
-        let (mut ledger, result) = pipeline.run(control, |ledger| {
-            let mut sum = ledger.clone();
-            workers.add_to(&mut sum);
-            report(&sum, metrics.as_ref());
+        let (mut ledger, result) = pipeline.run(control, |asked, mut ledger| {
+            workers.add_to(&mut ledger);
+            match asked {
+                AskedOfLoop::Report => report(&ledger, metrics.as_ref()),
+                AskedOfLoop::Counted => control.answer(ledger),
+            }
         });
         // The others end when this one is gone, however it ended.
         drop(source);
@@ -280,6 +289,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
         result => {
             // Of a file that is no capture there is nothing to report.
             if result.is_ok() || ledger.packets.received > 0 {
+                monitoring.summarise();
                 report(&ledger, metrics.as_ref());
             }
             result?;
@@ -294,6 +304,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
 /// How packets become transactions, and where those go; for each worker anew.
 struct Decoding<'a> {
     cli: &'a Cli,
+    monitoring: &'a Monitoring,
     selection: Selection,
     kind: &'static SinkKind,
     /// A script gets fields, whatever is printed.
@@ -317,7 +328,13 @@ impl Decoding<'_> {
         Engine::new(self.selection.clone(), limits, options, hints)
     }
 
-    fn output(&self, output: Output, stdout: Stdout) -> Output {
+    fn output(&self, mut output: Output, stdout: Stdout) -> Output {
+        if let Some(sink) = self.monitoring.sink() {
+            output = output.with_statistics(sink);
+        }
+        if !self.cli.prints_transactions() {
+            return output;
+        }
         let colour = self.cli.colour(io::stdout().is_terminal());
         let style = Style { colour, protocol: self.selection.is_several() };
         let sink = (self.kind.make)(Box::new(stdout), style);

@@ -3,6 +3,7 @@
 mod packets;
 mod script;
 mod source;
+mod statistics;
 
 use clap::{
     ArgAction, CommandFactory, Parser, ValueEnum, builder::PossibleValuesParser, error::ErrorKind,
@@ -12,6 +13,7 @@ pub use self::{
     packets::PacketArgs,
     script::ScriptArgs,
     source::{Backend, SourceArgs},
+    statistics::StatisticsArgs,
 };
 use crate::{
     config::Limits,
@@ -108,6 +110,10 @@ pub struct Cli {
     /// The user's own analysis.
     #[command(flatten)]
     pub script: ScriptArgs,
+
+    /// What is counted.
+    #[command(flatten)]
+    pub statistics: StatisticsArgs,
 }
 
 /// When to use colours.
@@ -240,11 +246,14 @@ impl Cli {
         if to_stdout && self.packets.prints(false) {
             return Err("-w - takes standard output, where --print prints".to_owned());
         }
-        if self.format != SINKS.first().map_or("", |kind| kind.name) {
+        if self.is_for_programs() {
             return Err(format!("--format {} is for requests: it needs -p", self.format));
         }
         if self.threshold > 0 {
             return Err("-t is for requests: it needs -p".to_owned());
+        }
+        if self.statistics.summary() {
+            return Err("--summary is of requests: it needs -p".to_owned());
         }
         Ok(())
     }
@@ -275,6 +284,22 @@ impl Cli {
     #[must_use]
     pub fn prints_packets(&self) -> bool {
         !self.decodes() && self.packets.prints(self.has_script())
+    }
+
+    /// Whether a table of all requests is printed at the end; `on_terminal` says whether lines go there.
+    #[must_use]
+    pub fn prints_summary(&self, on_terminal: bool) -> bool {
+        let by_default = on_terminal
+            && self.source.read().is_some()
+            && self.decodes()
+            && self.prints_transactions();
+        self.statistics.summary() || by_default
+    }
+
+    /// Whether standard output is for programs.
+    #[must_use]
+    pub fn is_for_programs(&self) -> bool {
+        self.format != SINKS.first().map_or("", |kind| kind.name)
     }
 
     /// Bytes of payload to copy from each packet, for a script that wants them, too; `u32::MAX` for all.
@@ -431,6 +456,7 @@ mod tests {
             ("tcpkit -p redis -S a.lua --workers 2", "there can be one of --workers only"),
             ("tcpkit --format json", "--format json is for requests"),
             ("tcpkit -p raw -t 1", "-t is for requests"),
+            ("tcpkit --summary", "--summary is of requests"),
         ] {
             let cli = Cli::try_parse_from(line.split_whitespace()).expect(line);
             let message = cli.check().expect_err(line);
@@ -458,6 +484,20 @@ mod tests {
         assert_eq!(cli.count(), Count::Transactions(3));
         assert!(!parse("tcpkit -w f").prints_packets());
         assert!(parse("tcpkit -w f --print -A").prints_packets());
+    }
+
+    #[test]
+    fn a_file_read_on_a_terminal_has_a_summary() {
+        let prints = |line: &str| {
+            let cli = parse(line);
+            (cli.prints_summary(false), cli.prints_summary(true))
+        };
+        assert_eq!(prints("tcpkit -p redis -r f"), (false, true));
+        assert_eq!(prints("tcpkit -p redis -r f --summary"), (true, true));
+        assert_eq!(prints("tcpkit -p redis --summary"), (true, true));
+        for line in ["tcpkit -p redis", "tcpkit -r f", "tcpkit -p redis -r f -S a.lua"] {
+            assert_eq!(prints(line), (false, false), "{line}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What all workers counted, put together: totals, and the last minutes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     history::{History, Recent, STEP_S},
-    recorder::{Counts, Key, Recorder, SeriesMap},
+    recorder::{Counts, Key, Recorders, SeriesMap},
 };
 use crate::packet::Endpoint;
 
@@ -38,36 +38,64 @@ impl Series {
     /// What was counted within a window that ends at `second` of the run.
     #[must_use]
     pub fn recent(&self, window: Window, second: u64) -> Recent {
-        self.history.since((second / STEP_S + 1).saturating_sub(window.steps()))
+        self.history.since(first_step(window, second))
     }
+
+    /// What all took together within a window that ends at `second` of the run, in ns.
+    #[must_use]
+    pub fn recent_sum_ns(&self, window: Window, second: u64) -> u128 {
+        self.history.sum_ns_since(first_step(window, second))
+    }
+}
+
+fn first_step(window: Window, second: u64) -> u64 {
+    (second / STEP_S + 1).saturating_sub(window.steps())
+}
+
+/// What a server did since somebody asked last.
+#[derive(Clone, Debug, Default)]
+pub struct Latest {
+    /// What was counted.
+    pub counts: Counts,
+    /// The protocols that it was seen to speak, in no order.
+    pub protocols: Vec<&'static str>,
 }
 
 /// Takes what workers counted.
 pub struct Collector {
-    recorders: Vec<Recorder>,
+    recorders: Recorders,
     spare: SeriesMap<Counts>,
     series: SeriesMap<Series>,
+    /// By server, if anybody asks for it.
+    latest: Option<HashMap<Option<Endpoint>, Latest>>,
 }
 
 impl Collector {
-    /// Takes from `recorders`, which hold at most about `max_series` series each.
+    /// Takes from `recorders`.
     #[must_use]
-    pub fn new(recorders: Vec<Recorder>, max_series: usize) -> Self {
-        Self { recorders, spare: SeriesMap::new(max_series), series: SeriesMap::new(max_series) }
+    pub fn new(recorders: Recorders) -> Self {
+        let max_series = recorders.max_series();
+        let (spare, series) = (SeriesMap::new(max_series), SeriesMap::new(max_series));
+        Self { recorders, spare, series, latest: None }
     }
 
     /// Takes what was counted until now, which is `second` of the run.
     pub fn collect(&mut self, second: u64) {
         let step = second / STEP_S;
-        let Self { recorders, spare, series } = self;
-        for recorder in recorders {
+        let Self { recorders, spare, series, latest } = self;
+        for recorder in recorders.all() {
             recorder.swap(spare);
             for (key, counts) in spare.iter().filter(|(_, counts)| !counts.is_empty()) {
-                let Some(it) = series.get(key.server, key.protocol, &key.operation) else {
-                    continue;
-                };
+                let it = series.get(key.server, key.protocol, &key.operation);
                 it.totals.add(counts);
                 it.history.add(step, counts);
+                if let Some(latest) = latest {
+                    let it = latest.entry(key.server).or_default();
+                    it.counts.add(counts);
+                    if !it.protocols.contains(&key.protocol) {
+                        it.protocols.push(key.protocol);
+                    }
+                }
             }
             spare.clear();
         }
@@ -75,6 +103,12 @@ impl Collector {
         for (_, it) in series.iter_mut() {
             it.history.forget(oldest);
         }
+    }
+
+    /// What each server did since this was called last. Those that did nothing are not there; the first
+    /// time, none is.
+    pub fn take_latest(&mut self) -> HashMap<Option<Endpoint>, Latest> {
+        self.latest.replace(HashMap::new()).unwrap_or_default()
     }
 
     /// All series, in no order.
@@ -97,6 +131,7 @@ impl Collector {
 }
 
 /// A server's end as text.
-pub(super) fn server_name(server: Option<&Endpoint>) -> String {
+#[must_use]
+pub fn server_name(server: Option<&Endpoint>) -> String {
     server.map_or_else(|| super::OTHER.to_owned(), ToString::to_string)
 }

@@ -18,6 +18,8 @@ struct Step {
     requests: u64,
     errors: u64,
     bytes: u64,
+    sum_ns: u128,
+    max_ns: u64,
     /// Latencies in ns, in order, and how many; by groups that are not told apart.
     groups: Vec<(u64, u64)>,
 }
@@ -31,6 +33,10 @@ pub struct Recent {
     pub errors: u64,
     /// Payload of requests and responses, in bytes.
     pub bytes: u64,
+    /// What all of them took together, in ns.
+    pub sum_ns: u128,
+    /// The longest, in ns, exact; 0 if there was none.
+    pub max_ns: u64,
     /// Latencies in ns, in order, and how many.
     groups: Vec<(u64, u64)>,
 }
@@ -48,22 +54,16 @@ impl Recent {
                 seen += count;
                 seen as f64 >= wanted
             })
-            .map(|(ns, _)| *ns)
+            .map(|(ns, _)| (*ns).min(self.max_ns))
     }
 
     fn add(&mut self, step: &Step) {
         self.requests += step.requests;
         self.errors += step.errors;
         self.bytes += step.bytes;
+        self.sum_ns += step.sum_ns;
+        self.max_ns = self.max_ns.max(step.max_ns);
         merge(&mut self.groups, step.groups.iter().copied());
-    }
-
-    /// Adds those of another.
-    pub fn merge(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.errors += other.errors;
-        self.bytes += other.bytes;
-        merge(&mut self.groups, other.groups.iter().copied());
     }
 }
 
@@ -102,7 +102,9 @@ impl History {
         let Some(step) = self.steps.back_mut() else { return };
         step.requests += counts.requests;
         step.errors += counts.errors;
-        step.bytes += counts.request_bytes + counts.response_bytes;
+        step.bytes += counts.request_bytes.saturating_add(counts.response_bytes);
+        step.sum_ns += counts.latencies.sum_ns();
+        step.max_ns = step.max_ns.max(counts.latencies.max_ns());
         merge(&mut step.groups, Latencies::groups(&counts.latencies));
     }
 
@@ -113,6 +115,11 @@ impl History {
             recent.add(step);
         }
         recent
+    }
+
+    /// What the latencies in the steps from number `first` on are together, in ns: cheaper than all of it.
+    pub(super) fn sum_ns_since(&self, first: u64) -> u128 {
+        self.steps.iter().filter(|step| step.number >= first).map(|step| step.sum_ns).sum()
     }
 
     /// Forgets the steps before number `first`.
@@ -143,9 +150,11 @@ mod tests {
         history.add(1, &counts(&[70, 100, 1_000_000]));
         history.add(3, &counts(&[20_000]));
         let all = history.since(0);
+        assert_eq!((all.sum_ns, all.max_ns), (1_030_270, 1_000_000));
+        assert_eq!((history.sum_ns_since(2), history.since(2).max_ns), (20_000, 20_000));
         assert_eq!((all.requests, all.groups.iter().map(|it| it.1).sum::<u64>()), (7, 7));
         assert!(all.groups.is_sorted());
-        assert!((99..=101).contains(&all.quantile_ns(0.43).expect("some")));
+        assert!((92..=108).contains(&all.quantile_ns(0.42).expect("some")));
         assert!((990_000..=1_010_000).contains(&all.quantile_ns(1.0).expect("some")));
         assert_eq!(history.since(2).requests, 1);
         history.forget(2);

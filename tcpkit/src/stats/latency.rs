@@ -25,7 +25,8 @@ pub const BUCKETS: [(u64, &str); 18] = [
     (u64::MAX, "+inf"),
 ];
 
-/// Values below this are told apart less well than to 1 %, in ns.
+/// What is told apart at all, in ns (it is rounded down to a power of two). So what is below a µs is less
+/// exact than to 1 %.
 const LOWEST_NS: u64 = 10;
 
 /// Longer latencies count as this one, in ns: an hour.

@@ -105,33 +105,16 @@ impl<T: Default> SeriesMap<T> {
         server: Option<Endpoint>,
         protocol: &'static str,
         operation: &str,
-    ) -> Option<&mut T> {
-        let places = [(server, operation), (server, OTHER), (None, OTHER)];
-        let found = places.into_iter().find(|&(server, operation)| {
-            // Servers' others have some places of their own.
-            let room = self.max_series + if operation == OTHER { self.max_series / 4 } else { 0 };
-            self.table.len() < room || self.find(server, protocol, operation).is_some()
-        });
-        let (server, operation) = found.unwrap_or((None, OTHER));
-        let hash = self.hash(server, operation);
-        if self.find(server, protocol, operation).is_none() {
-            let key = Key { server, protocol, operation: operation.into() };
-            let hasher = &self.hasher;
-            self.table.insert_unique(hash, (key, T::default()), |(key, _)| {
-                hasher.hash_one((key.server, &*key.operation))
-            });
+    ) -> &mut T {
+        let Self { table, hasher, max_series } = self;
+        let hash = hasher.hash_one((server, operation));
+        match table.find_entry(hash, |(key, _)| is(key, server, protocol, operation)) {
+            Ok(known) => &mut known.into_mut().1,
+            Err(absent) => {
+                let key = Key { server, protocol, operation: operation.into() };
+                make(absent.into_table(), hasher, *max_series, key)
+            }
         }
-        let is_it = |(key, _): &(Key, T)| is(key, server, protocol, operation);
-        self.table.find_mut(hash, is_it).map(|(_, series)| series)
-    }
-
-    fn find(&self, server: Option<Endpoint>, protocol: &str, operation: &str) -> Option<&T> {
-        let is_it = |(key, _): &(Key, T)| is(key, server, protocol, operation);
-        self.table.find(self.hash(server, operation), is_it).map(|(_, series)| series)
-    }
-
-    fn hash(&self, server: Option<Endpoint>, operation: &str) -> u64 {
-        self.hasher.hash_one((server, operation))
     }
 
     /// All series.
@@ -143,6 +126,28 @@ impl<T: Default> SeriesMap<T> {
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Key, &mut T)> {
         self.table.iter_mut().map(|(key, series)| (&*key, series))
     }
+}
+
+/// The series of a key that is not there, or of what it is put together with.
+#[cold]
+fn make<'a, T: Default>(
+    table: &'a mut HashTable<(Key, T)>,
+    hasher: &RandomState,
+    max_series: usize,
+    key: Key,
+) -> &'a mut T {
+    let hash = |key: &Key| hasher.hash_one((key.server, &*key.operation));
+    let is_it = |one: &Key, key: &Key| is(one, key.server, key.protocol, &key.operation);
+    let others = Key { operation: OTHER.into(), ..key.clone() };
+    let last = Key { server: None, ..others.clone() };
+    // Servers' others have some places of their own.
+    let room = [(key, max_series), (others, max_series + max_series / 4)];
+    let found = room.into_iter().find(|(key, room)| {
+        table.len() < *room || table.find(hash(key), |(one, _)| is_it(one, key)).is_some()
+    });
+    let key = found.map_or(last, |(key, _)| key);
+    let place = table.entry(hash(&key), |(one, _)| is_it(one, &key), |(one, _)| hash(one));
+    &mut place.or_insert_with(|| (key.clone(), T::default())).into_mut().1
 }
 
 fn is(key: &Key, server: Option<Endpoint>, protocol: &str, operation: &str) -> bool {
@@ -164,18 +169,13 @@ impl SeriesMap<Counts> {
 pub struct Recorder(Arc<Mutex<SeriesMap<Counts>>>);
 
 impl Recorder {
-    /// Holds at most about `max_series` series.
-    #[must_use]
-    pub fn new(max_series: usize) -> Self {
+    fn new(max_series: usize) -> Self {
         Self(Arc::new(Mutex::new(SeriesMap::new(max_series))))
     }
 
     /// Counts a transaction.
     pub fn record(&self, it: &Transaction<'_>) {
-        let mut series = self.lock();
-        if let Some(counts) = series.get(Some(it.server), it.protocol, it.operation) {
-            counts.record(it);
-        }
+        self.lock().get(Some(it.server), it.protocol, it.operation).record(it);
     }
 
     /// Takes what was counted, and leaves `empty` in its place.
@@ -185,5 +185,38 @@ impl Recorder {
 
     fn lock(&self) -> MutexGuard<'_, SeriesMap<Counts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The recorders of a run, one for each worker. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Recorders {
+    all: Arc<Mutex<Vec<Recorder>>>,
+    max_series: usize,
+}
+
+impl Recorders {
+    /// None yet; each will hold at most about `max_series` series.
+    #[must_use]
+    pub fn new(max_series: usize) -> Self {
+        Self { all: Arc::default(), max_series }
+    }
+
+    /// One for a further worker.
+    #[must_use]
+    pub fn add(&self) -> Recorder {
+        let recorder = Recorder::new(self.max_series);
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(recorder.clone());
+        recorder
+    }
+
+    /// How many series there are at most, about.
+    pub(super) fn max_series(&self) -> usize {
+        self.max_series
+    }
+
+    /// Those that there are by now.
+    pub(super) fn all(&self) -> Vec<Recorder> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

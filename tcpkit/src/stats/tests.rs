@@ -32,8 +32,9 @@ fn transaction(port: u16, operation: &str, latency_ns: u64) -> Transaction<'_> {
 
 /// Two workers' counts.
 fn collector() -> Collector {
-    let recorders = vec![Recorder::new(100), Recorder::new(100)];
-    let mut collector = Collector::new(recorders.clone(), 100);
+    let all = Recorders::new(100);
+    let recorders = [all.add(), all.add()];
+    let mut collector = Collector::new(all);
     for (worker, port, operation, us) in [
         (0, 6379, "GET", 50),
         (0, 6379, "GET", 150),
@@ -49,7 +50,7 @@ fn collector() -> Collector {
 
 #[test]
 fn the_established_form_is_kept_to_the_letter() {
-    assert_eq!(established::json(&Collector::new(Vec::new(), 1)), "{}\n");
+    assert_eq!(established::json(&Collector::new(Recorders::new(1))), "{}\n");
     assert_eq!(
         established::json(&collector()),
         "{\"10.0.0.2:6379\": {\"requests\": 4, \"request_bytes\": 40, \"responses\": 4, \
@@ -62,7 +63,7 @@ fn the_established_form_is_kept_to_the_letter() {
 
 #[test]
 fn the_summary_has_a_line_for_each_operation() {
-    assert_eq!(summary::table(&Collector::new(Vec::new(), 1)), "");
+    assert_eq!(summary::table(&Collector::new(Recorders::new(1))), "");
     let table = summary::table(&collector());
     let lines: Vec<Vec<&str>> =
         table.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -78,8 +79,9 @@ fn the_summary_has_a_line_for_each_operation() {
 
 #[test]
 fn windows_end_now() {
-    let recorder = Recorder::new(100);
-    let mut collector = Collector::new(vec![recorder.clone()], 100);
+    let recorders = Recorders::new(100);
+    let recorder = recorders.add();
+    let mut collector = Collector::new(recorders);
     for (second, us) in [(5, 100), (100, 200), (280, 300), (299, 400)] {
         recorder.record(&transaction(1, "A", us * 1000));
         collector.collect(second);
@@ -97,8 +99,9 @@ fn windows_end_now() {
 
 #[test]
 fn series_have_a_bound_and_the_rest_is_counted_together() {
-    let recorder = Recorder::new(8);
-    let mut collector = Collector::new(vec![recorder.clone()], 8);
+    let recorders = Recorders::new(8);
+    let recorder = recorders.add();
+    let mut collector = Collector::new(recorders);
     for round in 0..3 {
         for at in 0..100 {
             let operation = format!("OP{at}");
@@ -112,4 +115,44 @@ fn series_have_a_bound_and_the_rest_is_counted_together() {
     assert_eq!(requests, 300);
     let others = series.iter().filter(|(key, _)| &*key.operation == OTHER);
     assert!(others.map(|(_, it)| it.totals.requests).sum::<u64>() > 200);
+}
+
+#[test]
+fn what_servers_did_is_told_once() {
+    let recorders = Recorders::new(8);
+    let mut collector = Collector::new(recorders.clone());
+    assert!(collector.take_latest().is_empty());
+    let (one, two) = (recorders.add(), recorders.add());
+    one.record(&transaction(1, "A", 1000));
+    collector.collect(0);
+    two.record(&transaction(1, "B", 3000));
+    two.record(&transaction(2, "B", 1));
+    collector.collect(0);
+    let latest = collector.take_latest();
+    let first = &latest[&Some(Endpoint::v4([10, 0, 0, 2], 1))];
+    assert_eq!((first.counts.requests, first.counts.latencies.max_ns()), (2, 3000));
+    assert_eq!((latest.len(), &*first.protocols), (2, &["any"][..]));
+    collector.collect(1);
+    assert!(collector.take_latest().is_empty());
+}
+
+#[test]
+fn slow_ones_are_kept_the_newest_first_and_no_more_than_so_many() {
+    let recorders = Recorders::new(8);
+    let slow = SlowLog::new(1_000_000);
+    let mut sink = StatsSink::new(recorders.add(), Some(slow.clone()));
+    let operations: Vec<_> = (1..=slow::MAX_COUNT as u64 + 5).collect();
+    for us in [999, 1000].iter().chain(&operations) {
+        let us = if *us < 999 { us + 1000 } else { *us };
+        sink.on_transaction(&transaction(1, "A", us * 1000)).expect("memory");
+    }
+    let all = slow.latest(0, 0, usize::MAX);
+    assert_eq!(all.len(), slow::MAX_COUNT);
+    assert!(all.windows(2).all(|pair| pair[0].number == pair[1].number + 1));
+    assert!(all.iter().all(|it| it.latency_ns >= 1_000_000));
+    let object: serde_json::Value = serde_json::from_str(&all[0].object).expect("an object");
+    assert_eq!(object["latency_us"], 1005.0);
+    assert_eq!(slow.latest(0, all[2].number, 10).len(), 2);
+    assert_eq!(slow.latest(0, 0, 3).len(), 3);
+    assert!(slow.latest(1_900_000, 0, usize::MAX).len() < 110);
 }
