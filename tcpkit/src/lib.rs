@@ -22,6 +22,7 @@ pub mod pipeline;
 pub mod protocol;
 pub mod run;
 pub mod script;
+pub mod server;
 #[cfg(test)]
 mod simulation;
 pub mod sink;

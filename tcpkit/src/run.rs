@@ -77,7 +77,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // Before anything is attached, so that no signal finds the process unprepared.
         let mut signals = Signals::new()?;
         let control = Arc::new(Control::default());
-        let monitoring = Monitoring::start(&cli)?;
+        let monitoring = Monitoring::start(&cli, &control).await?;
         let (done, mut ended) = oneshot::channel();
         let capture = {
             let control = Arc::clone(&control);
@@ -235,6 +235,7 @@ fn capture(
     let mut metrics = None;
     let mut exit_code = None;
     if let Some(script) = script {
+        monitoring.show_script(&script.metrics());
         metrics = Some(script.metrics());
         exit_code = Some(script.exit_code());
         let hints = RunHints::new(filter, cli.selection(), follows_host);
@@ -251,7 +252,10 @@ fn capture(
     if several && follows_host {
         output = output.each_once();
     }
-    say(&format!("tcpkit: {does}"));
+    say(&match monitoring.says() {
+        Some(more) => format!("tcpkit: {does}\ntcpkit: {more}"),
+        None => format!("tcpkit: {does}"),
+    });
     let make = || {
         let output = Output::new(cli.count());
         match &decoding {

@@ -13,7 +13,7 @@ pub use self::{
     packets::PacketArgs,
     script::ScriptArgs,
     source::{Backend, SourceArgs},
-    statistics::StatisticsArgs,
+    statistics::{Listen, StatisticsArgs},
 };
 use crate::{
     config::Limits,
@@ -252,6 +252,9 @@ impl Cli {
         if self.threshold > 0 {
             return Err("-t is for requests: it needs -p".to_owned());
         }
+        if self.statistics.wants_port() {
+            return Err("-P is for statistics of requests: it needs -p".to_owned());
+        }
         if self.statistics.summary() {
             return Err("--summary is of requests: it needs -p".to_owned());
         }
@@ -294,6 +297,19 @@ impl Cli {
             && self.decodes()
             && self.prints_transactions();
         self.statistics.summary() || by_default
+    }
+
+    /// Where statistics can be asked for.
+    #[must_use]
+    pub fn listen(&self) -> Option<Listen> {
+        let is_live = self.source.read().is_none();
+        self.decodes().then(|| self.statistics.listen(is_live)).flatten()
+    }
+
+    /// How long transactions have to take to be kept for those who ask, in ns.
+    #[must_use]
+    pub fn slow_ns(&self) -> u64 {
+        self.statistics.slow_ns().max(self.threshold)
     }
 
     /// Whether standard output is for programs.
@@ -457,6 +473,7 @@ mod tests {
             ("tcpkit --format json", "--format json is for requests"),
             ("tcpkit -p raw -t 1", "-t is for requests"),
             ("tcpkit --summary", "--summary is of requests"),
+            ("tcpkit -P 0", "-P is for statistics of requests"),
         ] {
             let cli = Cli::try_parse_from(line.split_whitespace()).expect(line);
             let message = cli.check().expect_err(line);
@@ -484,6 +501,21 @@ mod tests {
         assert_eq!(cli.count(), Count::Transactions(3));
         assert!(!parse("tcpkit -w f").prints_packets());
         assert!(parse("tcpkit -w f --print -A").prints_packets());
+    }
+
+    #[test]
+    fn statistics_can_be_asked_for_where_requests_are_followed() {
+        let listen =
+            |line: &str| parse(line).listen().map(|it| (it.address.to_string(), it.is_explicit));
+        let at = |text: &str, is_explicit| Some((text.to_owned(), is_explicit));
+        assert_eq!(listen("tcpkit -p redis"), at("127.0.0.1:33333", false));
+        assert_eq!(listen("tcpkit -p redis -P 33333"), at("127.0.0.1:33333", true));
+        assert_eq!(listen("tcpkit -p redis -r f -P 0.0.0.0:1"), at("0.0.0.0:1", true));
+        for line in ["tcpkit", "tcpkit -P off", "tcpkit -p redis -P off", "tcpkit -p redis -r f"] {
+            assert_eq!(listen(line), None, "{line}");
+        }
+        assert_eq!(parse("tcpkit -p redis").slow_ns(), 10_000_000);
+        assert_eq!(parse("tcpkit -p redis -t 50 --slow 20").slow_ns(), 50_000_000);
     }
 
     #[test]

@@ -1,18 +1,29 @@
 //! What is counted in a run, for those who ask, and for the table at its end.
 
-use std::io::{self, IsTerminal, Write as _};
+use std::{
+    io::{self, IsTerminal, Write as _},
+    sync::{Arc, OnceLock},
+};
+
+use anyhow::Context as _;
 
 use crate::{
-    cli::Cli,
+    cli::{Cli, Listen},
+    pipeline::Control,
+    script::Metrics,
+    server::{Server, Sources},
     sink::Sink,
-    stats::{Statistics, summary},
+    stats::{SlowLog, Statistics, summary},
     stdout::Stdout,
 };
 
 /// Statistics of a run, if anybody looks at them.
 pub(super) struct Monitoring {
-    statistics: Option<Statistics>,
+    statistics: Option<Arc<Statistics>>,
     summary: Option<Summary>,
+    script: Arc<OnceLock<Metrics>>,
+    /// For the user: where to ask.
+    says: Option<String>,
 }
 
 /// Where the table goes.
@@ -23,15 +34,45 @@ enum Summary {
 }
 
 impl Monitoring {
-    pub(super) fn start(cli: &Cli) -> anyhow::Result<Self> {
+    /// Begins to answer, from the runtime that this is called in.
+    pub(super) async fn start(cli: &Cli, control: &Arc<Control>) -> anyhow::Result<Self> {
         let below_lines = cli.prints_transactions();
         let summary =
             cli.prints_summary(io::stdout().is_terminal()).then_some(match cli.is_for_programs() {
                 true => Summary::Stderr,
                 false => Summary::Stdout { below_lines },
             });
-        let statistics = summary.map(|_| Statistics::new(cli.statistics.max_series(), None));
-        Ok(Self { statistics, summary })
+        let server = match cli.listen() {
+            Some(listen) => bind(listen).await?,
+            None => None,
+        };
+        let slow = server.as_ref().map(|_| SlowLog::new(cli.slow_ns()));
+        let statistics = (summary.is_some() || server.is_some())
+            .then(|| Arc::new(Statistics::new(cli.statistics.max_series(), slow)));
+        let script = Arc::new(OnceLock::new());
+        let mut says = None;
+        if let (Some(server), Some(statistics)) = (server, &statistics) {
+            says = Some(format!("statistics on http://{}/", server.address()));
+            let sources = Sources {
+                statistics: Arc::clone(statistics),
+                control: Arc::clone(control),
+                script: Arc::clone(&script),
+                protocols: names(cli),
+            };
+            tokio::spawn(server.run(sources, cli.statistics.max_clients()));
+        }
+        Ok(Self { statistics, summary, script, says })
+    }
+
+    /// Where statistics can be asked for, for the user.
+    pub(super) fn says(&self) -> Option<&str> {
+        self.says.as_deref()
+    }
+
+    /// Makes known what a script makes known.
+    pub(super) fn show_script(&self, metrics: &Metrics) {
+        // There is one script.
+        let _ = self.script.set(metrics.clone());
     }
 
     /// What counts a further worker's transactions; `None` where nobody looks at it.
@@ -56,4 +97,32 @@ impl Monitoring {
             Summary::Stderr => io::stderr().write_all(table.as_bytes()),
         };
     }
+}
+
+/// Opens the port; `None` where it is only usual, and cannot be had.
+async fn bind(listen: Listen) -> anyhow::Result<Option<Server>> {
+    let address = listen.address;
+    match Server::bind(address).await {
+        Ok(server) => {
+            if !address.ip().is_loopback() {
+                log::warn!("whoever reaches {} can read requests there", server.address());
+            }
+            Ok(Some(server))
+        }
+        Err(error) if listen.is_explicit => {
+            Err(error).with_context(|| format!("cannot listen on {address} (-P)"))
+        }
+        Err(error) => {
+            log::warn!(
+                "statistics cannot be asked for: {address}: {error}; -P takes another port, or `off`"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// The protocols that are decoded.
+fn names(cli: &Cli) -> Vec<&'static str> {
+    let selection = cli.selection();
+    selection.iter().flat_map(|it| it.protocols()).map(|protocol| protocol.name).collect()
 }
