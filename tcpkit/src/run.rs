@@ -238,7 +238,7 @@ fn capture(
         monitoring.show_script(&script.metrics());
         metrics = Some(script.metrics());
         exit_code = Some(script.exit_code());
-        let hints = RunHints::new(filter, cli.selection(), follows_host);
+        let hints = RunHints::new(filter, cli.selection(), follows_host, monitoring.address());
         let connections =
             Connections::new(Box::new(hints), cli.selection(), cli.limits(), wants.connections);
         let sink = script.into_sink(Box::new(stdout), source.interface_names(), connections)?;
@@ -252,8 +252,8 @@ fn capture(
     if several && follows_host {
         output = output.each_once();
     }
-    say(&match monitoring.says() {
-        Some(more) => format!("tcpkit: {does}\ntcpkit: {more}"),
+    say(&match monitoring.address() {
+        Some(address) => format!("tcpkit: {does}\ntcpkit: statistics on http://{address}/"),
         None => format!("tcpkit: {does}"),
     });
     let make = || {
@@ -328,7 +328,12 @@ impl Decoding<'_> {
         let mut limits = self.cli.limits();
         limits.max_flows = limits.max_flows.div_ceil(self.workers);
         let selection = Some(self.selection.clone());
-        let hints = RunHints::new(self.filter.clone(), selection, self.follows_host);
+        let hints = RunHints::new(
+            self.filter.clone(),
+            selection,
+            self.follows_host,
+            self.monitoring.address(),
+        );
         Engine::new(self.selection.clone(), limits, options, hints)
     }
 

@@ -1,5 +1,7 @@
 //! What is known of who is client and who is server in a run.
 
+use std::net::SocketAddr;
+
 use crate::{
     capture::listening::ListeningPorts, filter::CaptureFilter, flow::role::Hints, packet::Endpoint,
     protocol::Selection,
@@ -15,6 +17,8 @@ pub(super) struct RunHints {
     selection: Option<Selection>,
     /// `None` when it is not this host's traffic.
     listening: Option<ListeningPorts>,
+    /// Where this process listens itself.
+    own: Option<SocketAddr>,
 }
 
 impl RunHints {
@@ -22,8 +26,10 @@ impl RunHints {
         filter: CaptureFilter,
         selection: Option<Selection>,
         follows_host: bool,
+        own: Option<SocketAddr>,
     ) -> Self {
-        Self { filter, selection, listening: follows_host.then(ListeningPorts::new) }
+        let listening = follows_host.then(ListeningPorts::new);
+        Self { filter, selection, listening, own: own.filter(|_| follows_host) }
     }
 }
 
@@ -42,5 +48,16 @@ impl Hints for RunHints {
             Some(selection) => selection.has_usual_port(port),
             None => port < SYSTEM_PORTS,
         }
+    }
+
+    fn is_own(&self, end: &Endpoint) -> bool {
+        self.own.is_some_and(|own| {
+            own.port() == end.port()
+                && if own.ip().is_unspecified() {
+                    self.is_listening(end)
+                } else {
+                    own.ip() == end.ip()
+                }
+        })
     }
 }

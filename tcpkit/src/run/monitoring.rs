@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write as _},
+    net::SocketAddr,
     sync::{Arc, OnceLock},
 };
 
@@ -22,8 +23,7 @@ pub(super) struct Monitoring {
     statistics: Option<Arc<Statistics>>,
     summary: Option<Summary>,
     script: Arc<OnceLock<Metrics>>,
-    /// For the user: where to ask.
-    says: Option<String>,
+    address: Option<SocketAddr>,
 }
 
 /// Where the table goes.
@@ -50,9 +50,9 @@ impl Monitoring {
         let statistics = (summary.is_some() || server.is_some())
             .then(|| Arc::new(Statistics::new(cli.statistics.max_series(), slow)));
         let script = Arc::new(OnceLock::new());
-        let mut says = None;
+        let mut address = None;
         if let (Some(server), Some(statistics)) = (server, &statistics) {
-            says = Some(format!("statistics on http://{}/", server.address()));
+            address = Some(server.address());
             let sources = Sources {
                 statistics: Arc::clone(statistics),
                 control: Arc::clone(control),
@@ -61,12 +61,12 @@ impl Monitoring {
             };
             tokio::spawn(server.run(sources, cli.statistics.max_clients()));
         }
-        Ok(Self { statistics, summary, script, says })
+        Ok(Self { statistics, summary, script, address })
     }
 
-    /// Where statistics can be asked for, for the user.
-    pub(super) fn says(&self) -> Option<&str> {
-        self.says.as_deref()
+    /// Where statistics can be asked for.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Makes known what a script makes known.

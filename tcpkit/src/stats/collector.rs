@@ -66,8 +66,8 @@ pub struct Collector {
     recorders: Recorders,
     spare: SeriesMap<Counts>,
     series: SeriesMap<Series>,
-    /// By server, if anybody asks for it.
-    latest: Option<HashMap<Option<Endpoint>, Latest>>,
+    /// By server, since somebody asked last.
+    latest: HashMap<Option<Endpoint>, Latest>,
 }
 
 impl Collector {
@@ -76,7 +76,7 @@ impl Collector {
     pub fn new(recorders: Recorders) -> Self {
         let max_series = recorders.max_series();
         let (spare, series) = (SeriesMap::new(max_series), SeriesMap::new(max_series));
-        Self { recorders, spare, series, latest: None }
+        Self { recorders, spare, series, latest: HashMap::new() }
     }
 
     /// Takes what was counted until now, which is `second` of the run.
@@ -89,12 +89,10 @@ impl Collector {
                 let it = series.get(key.server, key.protocol, &key.operation);
                 it.totals.add(counts);
                 it.history.add(step, counts);
-                if let Some(latest) = latest {
-                    let it = latest.entry(key.server).or_default();
-                    it.counts.add(counts);
-                    if !it.protocols.contains(&key.protocol) {
-                        it.protocols.push(key.protocol);
-                    }
+                let it = latest.entry(key.server).or_default();
+                it.counts.add(counts);
+                if !it.protocols.contains(&key.protocol) {
+                    it.protocols.push(key.protocol);
                 }
             }
             spare.clear();
@@ -105,10 +103,9 @@ impl Collector {
         }
     }
 
-    /// What each server did since this was called last. Those that did nothing are not there; the first
-    /// time, none is.
+    /// What each server did since this was called last. Those that did nothing are not there.
     pub fn take_latest(&mut self) -> HashMap<Option<Endpoint>, Latest> {
-        self.latest.replace(HashMap::new()).unwrap_or_default()
+        std::mem::take(&mut self.latest)
     }
 
     /// All series, in no order.
