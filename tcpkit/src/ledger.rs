@@ -1,10 +1,12 @@
 //! Everything seen, skipped, lost or not understood, in counts that add up.
 
+mod metrics;
 mod show;
 mod sum;
 
 use tcpkit_common::Counters;
 
+pub use self::metrics::{Metric, MetricKind};
 use crate::capture::InterfaceCounters;
 
 /// What became of the packets that reached the agent.

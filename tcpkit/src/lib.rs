@@ -22,9 +22,11 @@ pub mod pipeline;
 pub mod protocol;
 pub mod run;
 pub mod script;
+pub mod server;
 #[cfg(test)]
 mod simulation;
 pub mod sink;
+pub mod stats;
 pub mod stdout;
 pub mod transaction;
 pub mod walltime;

@@ -35,6 +35,8 @@ pub struct Takes {
 struct Taker {
     sink: Box<dyn Sink>,
     takes: Takes,
+    /// How long transactions have to take, in ns.
+    least_ns: u64,
 }
 
 /// How often sinks are told that time passes, in ns of wall-clock time.
@@ -52,7 +54,12 @@ pub struct Output {
     /// Finds packets that were captured elsewhere before; `None` where each passes one place only.
     once: Option<Once>,
     times: WallTimes,
+    /// How long transactions have to take to be printed, or handed to a script, in ns.
     threshold_ns: u64,
+    /// How long they have to take so that any sink wants them, in ns.
+    least_ns: u64,
+    /// Whether a sink takes transactions however short they are.
+    counts_all: bool,
     count: Count,
     counts: OutputCounts,
     /// Whether `count` is reached.
@@ -72,6 +79,8 @@ impl Output {
             once: None,
             times: WallTimes::default(),
             threshold_ns: 0,
+            least_ns: 0,
+            counts_all: false,
             count,
             counts: OutputCounts::default(),
             is_full: false,
@@ -82,28 +91,45 @@ impl Output {
     /// Writes transactions of at least `threshold_ns` to a further sink.
     #[must_use]
     pub fn with_transactions(mut self, sink: Box<dyn Sink>, threshold_ns: u64) -> Self {
-        self.threshold_ns = threshold_ns;
         self.counts.prints_transactions = true;
-        self.with(sink, Takes { transactions: true, ..Takes::default() })
+        self.with_threshold(threshold_ns).with(
+            sink,
+            Takes { transactions: true, ..Takes::default() },
+            threshold_ns,
+        )
     }
 
     /// Hands what it `takes` to a further sink; transactions of at least `threshold_ns`.
     #[must_use]
     pub fn with_script(mut self, sink: Box<dyn Sink>, takes: Takes, threshold_ns: u64) -> Self {
-        self.threshold_ns = threshold_ns;
         // It may have asked for the end before anything began.
         self.is_full |= sink.is_done();
-        self.with(sink, takes)
+        self.with_threshold(threshold_ns).with(sink, takes, threshold_ns)
     }
 
-    fn with(mut self, sink: Box<dyn Sink>, takes: Takes) -> Self {
+    /// Hands every transaction to a further sink, however short it was. It is not what the run is for:
+    /// what it alone gets is not counted as put out.
+    #[must_use]
+    pub fn with_statistics(mut self, sink: Box<dyn Sink>) -> Self {
+        self.least_ns = 0;
+        self.counts_all = true;
+        self.with(sink, Takes { transactions: true, ..Takes::default() }, 0)
+    }
+
+    fn with_threshold(mut self, threshold_ns: u64) -> Self {
+        self.threshold_ns = threshold_ns;
+        self.least_ns = if self.counts_all { 0 } else { threshold_ns };
+        self
+    }
+
+    fn with(mut self, sink: Box<dyn Sink>, takes: Takes, least_ns: u64) -> Self {
         self.takes.packets |= takes.packets;
         self.takes.transactions |= takes.transactions;
         self.takes.time |= takes.time;
         if takes.time {
             self.next_second_ns = 0;
         }
-        self.takers.push(Taker { sink, takes });
+        self.takers.push(Taker { sink, takes, least_ns });
         self
     }
 
@@ -111,14 +137,14 @@ impl Output {
     #[must_use]
     pub fn with_file(mut self, sink: Box<dyn Sink>) -> Self {
         self.counts.writes_packets = true;
-        self.with(sink, Takes { packets: true, ..Takes::default() })
+        self.with(sink, Takes { packets: true, ..Takes::default() }, 0)
     }
 
     /// Prints packets.
     #[must_use]
     pub fn with_lines(mut self, sink: Box<dyn Sink>) -> Self {
         self.counts.prints_packets = true;
-        self.with(sink, Takes { packets: true, ..Takes::default() })
+        self.with(sink, Takes { packets: true, ..Takes::default() }, 0)
     }
 
     /// Packets come from several places: each counts once.
@@ -133,7 +159,7 @@ impl Output {
     /// How long transactions have to take so that somebody wants them, in ns.
     #[must_use]
     pub fn least_ns(&self) -> u64 {
-        self.threshold_ns
+        self.least_ns
     }
 
     /// Sets what to add to frames' times to get nanoseconds since the Unix epoch.
@@ -166,7 +192,7 @@ impl Output {
         if self.told_second.replace(second).is_none_or(|told| told == second) || self.is_done() {
             return;
         }
-        for Taker { sink, takes } in &mut self.takers {
+        for Taker { sink, takes, .. } in &mut self.takers {
             if takes.time
                 && let Err(error) = sink.on_time(second.saturating_mul(SECOND_NS), now_ns)
             {
@@ -186,7 +212,7 @@ impl Output {
         }
         self.counts.packets += 1;
         let unix_ns = self.times.unix_ns(frame);
-        for Taker { sink, takes } in &mut self.takers {
+        for Taker { sink, takes, .. } in &mut self.takers {
             if takes.packets {
                 if let Err(error) = sink.on_packet(frame, unix_ns) {
                     self.error = Some(error);
@@ -201,16 +227,20 @@ impl Output {
 
     /// Hands a transaction to the sinks that take transactions.
     pub fn take(&mut self, transaction: &Transaction<'_>) {
-        if transaction.timing.latency_ns() < self.threshold_ns || self.is_done() {
+        let latency_ns = transaction.timing.latency_ns();
+        if latency_ns < self.least_ns || self.is_done() {
             return;
         }
-        for Taker { sink, takes } in &mut self.takers {
-            if takes.transactions {
+        for Taker { sink, takes, least_ns } in &mut self.takers {
+            if takes.transactions && latency_ns >= *least_ns {
                 if let Err(error) = sink.on_transaction(transaction) {
                     self.error = Some(error);
                 }
                 self.is_full |= sink.is_done();
             }
+        }
+        if latency_ns < self.threshold_ns {
+            return;
         }
         self.counts.transactions += 1;
         if let Count::Transactions(count) = self.count {
@@ -270,5 +300,60 @@ impl Output {
                 self.error = Some(error);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+    use crate::sink::json::tests::transaction;
+
+    /// The latencies that a sink got, in ns.
+    #[derive(Clone, Default)]
+    struct Got(Rc<RefCell<Vec<u64>>>);
+
+    impl Sink for Got {
+        fn on_transaction(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
+            self.0.borrow_mut().push(transaction.timing.latency_ns());
+            Ok(())
+        }
+    }
+
+    fn take(output: &mut Output, latencies_ns: &[u64]) {
+        for &wait_ns in latencies_ns {
+            let mut it = transaction();
+            it.timing.request_ns = 0;
+            it.timing.response_ns = 0;
+            it.timing.wait_ns = wait_ns;
+            output.take(&it);
+        }
+    }
+
+    #[test]
+    fn statistics_take_what_is_too_short_to_be_printed() {
+        let (printed, counted) = (Got::default(), Got::default());
+        for is_first in [true, false] {
+            let mut output = Output::new(Count::Transactions(2));
+            if is_first {
+                output = output.with_statistics(Box::new(counted.clone()));
+            }
+            output = output.with_transactions(Box::new(printed.clone()), 100);
+            if !is_first {
+                assert_eq!(output.least_ns(), 100);
+                output = output.with_statistics(Box::new(counted.clone()));
+            }
+            assert_eq!(output.least_ns(), 0);
+            take(&mut output, &[99, 100, 1]);
+            assert!(!output.is_done());
+            take(&mut output, &[500, 7, 500]);
+            assert!(output.is_done());
+            let mut ledger = Ledger::default();
+            output.count(&mut ledger);
+            assert_eq!(ledger.output.transactions, 2);
+        }
+        assert_eq!(*printed.0.borrow(), [100, 500, 100, 500]);
+        assert_eq!(*counted.0.borrow(), [99, 100, 1, 500, 99, 100, 1, 500]);
     }
 }

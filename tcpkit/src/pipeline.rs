@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::Notify;
@@ -26,6 +27,12 @@ pub struct Control {
     /// Tells those who wait that `stop` was set.
     stopped: Arc<Notify>,
     report: AtomicBool,
+    /// Whether somebody waits for what was counted so far.
+    is_asked: AtomicBool,
+    /// What was counted when somebody asked last.
+    counted: Mutex<Ledger>,
+    /// Tells those who wait that it was renewed.
+    was_counted: Notify,
     /// Whether the end of this loop is the end of all others.
     ends_all: bool,
 }
@@ -61,15 +68,41 @@ impl Control {
         Self {
             stop: Arc::clone(&self.stop),
             stopped: Arc::clone(&self.stopped),
-            report: AtomicBool::new(false),
             ends_all: true,
+            ..Self::default()
         }
+    }
+
+    /// Asks the loop what was counted so far, and waits for that, but no longer than `time`: then it is
+    /// what was known before. The loop may be stuck at its output, and has ended at the end.
+    pub async fn counted(&self, time: Duration) -> Ledger {
+        let mut answer = std::pin::pin!(self.was_counted.notified());
+        answer.as_mut().enable();
+        self.is_asked.store(true, Ordering::Relaxed);
+        // The answer is the same either way.
+        let _ = tokio::time::timeout(time, answer).await;
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers those who asked.
+    pub fn answer(&self, ledger: Ledger) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+        self.was_counted.notify_waiters();
     }
 
     /// Asks the loop to report its ledger.
     pub fn report(&self) {
         self.report.store(true, Ordering::Relaxed);
     }
+}
+
+/// What somebody asked of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To report its ledger ([`Control::report`]).
+    Report,
+    /// What it counted ([`Control::counted`]), which [`Control::answer`] takes.
+    Counted,
 }
 
 /// Why the loop ended badly.
@@ -135,19 +168,24 @@ impl<'a, H: Hints> Pipeline<'a, H> {
         self
     }
 
-    /// Runs until the source ends, `control` says stop, or the output is done. `on_report` gets the
+    /// Runs until the source ends, `control` says stop, or the output is done. `on_asked` gets the
     /// ledger whenever somebody asked for it. Returns the ledger of the whole run, and what ended it
     /// badly: the source broke or an output takes no more; in both cases what was captured before
     /// has been handed to the sinks that still work.
     pub fn run(
         mut self,
         control: &Control,
-        mut on_report: impl FnMut(&Ledger),
+        mut on_asked: impl FnMut(Asked, Ledger),
     ) -> (Ledger, Result<(), PipelineError>) {
         let mut ending = Ok(());
         while !control.is_stopping() && !self.output.is_done() {
-            if control.report.swap(false, Ordering::Relaxed) {
-                on_report(&self.ledger().running());
+            for (is_asked, asked) in
+                [(&control.report, Asked::Report), (&control.is_asked, Asked::Counted)]
+            {
+                if is_asked.load(Ordering::Relaxed) {
+                    is_asked.store(false, Ordering::Relaxed);
+                    on_asked(asked, self.ledger().running());
+                }
             }
             match self.step(Some(control)) {
                 Ok(Progress::Busy) => {

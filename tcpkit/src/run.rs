@@ -1,6 +1,7 @@
 //! Puts a run together: from the command line to the source, the engine and the sinks, with signals.
 
 mod hints;
+mod monitoring;
 mod signals;
 
 use std::{
@@ -20,6 +21,7 @@ use tokio::{sync::oneshot, time};
 
 use self::{
     hints::RunHints,
+    monitoring::Monitoring,
     signals::{Asked, Signals},
 };
 use crate::{
@@ -33,7 +35,7 @@ use crate::{
     filter::CaptureFilter,
     ledger::Ledger,
     output::{Output, Takes},
-    pipeline::{Control, Pipeline, PipelineError},
+    pipeline::{Asked as AskedOfLoop, Control, Pipeline, PipelineError},
     protocol::{DecodeOptions, Selection},
     script::{self, Metrics, Script, Wants},
     sink::{
@@ -78,12 +80,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // Before anything is attached, so that no signal finds the process unprepared.
         let mut signals = Signals::new()?;
         let control = Arc::new(Control::default());
+        let monitoring = Monitoring::start(&cli, &control).await?;
         let (done, mut ended) = oneshot::channel();
         let capture = {
             let control = Arc::clone(&control);
             let thread = thread::Builder::new().name("capture".into()).stack_size(CAPTURE_STACK);
             thread.spawn(move || {
-                let result = capture(&cli, filter, &control);
+                let result = capture(&cli, filter, &control, &monitoring);
                 // The receiver is gone only when the process is about to end.
                 let _ = done.send(());
                 result
@@ -178,7 +181,12 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Result<ExitCode> {
+fn capture(
+    cli: &Cli,
+    filter: CaptureFilter,
+    control: &Control,
+    monitoring: &Monitoring,
+) -> anyhow::Result<ExitCode> {
     // Before anything is attached: a script with an error does not get so far.
     let script = cli.script.options(control.stop_flag()).map(Script::load).transpose()?;
     let wants = script.as_ref().map(Script::wants).unwrap_or_default();
@@ -206,6 +214,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
     let decoding = match cli.selection() {
         Some(selection) => Some(Decoding {
             cli,
+            monitoring,
             selection,
             kind: cli.sink()?,
             wants_fields: wants.transactions,
@@ -216,9 +225,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
         None => None,
     };
     let engine = if let Some(decoding) = &decoding {
-        if cli.prints_transactions() {
-            output = decoding.output(output, stdout.clone());
-        }
+        output = decoding.output(output, stdout.clone());
         Some(decoding.engine())
     } else {
         if cli.prints_packets() {
@@ -232,9 +239,11 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
     let mut metrics = None;
     let mut exit_code = None;
     if let Some(script) = script {
+        monitoring.show_script(&script.metrics());
         metrics = Some(script.metrics());
         exit_code = Some(script.exit_code());
-        let hints = RunHints::new(filter, cli.selection(), follows_host).with_system_ports();
+        let own = monitoring.address();
+        let hints = RunHints::new(filter, cli.selection(), follows_host, own).with_system_ports();
         let connections =
             Connections::new(Box::new(hints), cli.selection(), cli.limits(), wants.connections);
         let sink = script.into_sink(Box::new(stdout), source.interface_names(), connections)?;
@@ -248,7 +257,10 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
     if several && follows_host {
         output = output.each_once();
     }
-    say(&format!("tcpkit: {does}"));
+    say(&match monitoring.address() {
+        Some(address) => format!("tcpkit: {does}\ntcpkit: statistics on http://{address}/"),
+        None => format!("tcpkit: {does}"),
+    });
     let make = || {
         let output = Output::new(cli.count());
         match &decoding {
@@ -265,10 +277,12 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
             }
         };
         let pipeline = Pipeline::new(source.as_mut(), engine, output);
-        let (mut ledger, result) = pipeline.run(control, |ledger| {
-            let mut sum = ledger.clone();
-            workers.add_to(&mut sum);
-            report(&sum, metrics.as_ref());
+        let (mut ledger, result) = pipeline.run(control, |asked, mut ledger| {
+            workers.add_to(&mut ledger);
+            match asked {
+                AskedOfLoop::Report => report(&ledger, metrics.as_ref()),
+                AskedOfLoop::Counted => control.answer(ledger),
+            }
         });
         // The others end when this one is gone, however it ended.
         drop(source);
@@ -284,6 +298,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
         result => {
             // Of a file that is no capture there is nothing to report.
             if result.is_ok() || ledger.packets.received > 0 {
+                monitoring.summarise();
                 report(&ledger, metrics.as_ref());
             }
             result?;
@@ -298,6 +313,7 @@ fn capture(cli: &Cli, filter: CaptureFilter, control: &Control) -> anyhow::Resul
 /// How packets become transactions, and where those go; for each worker anew.
 struct Decoding<'a> {
     cli: &'a Cli,
+    monitoring: &'a Monitoring,
     selection: Selection,
     kind: &'static SinkKind,
     /// A script gets fields, whatever is printed.
@@ -317,11 +333,22 @@ impl Decoding<'_> {
         let mut limits = self.cli.limits();
         limits.max_flows = limits.max_flows.div_ceil(self.workers);
         let selection = Some(self.selection.clone());
-        let hints = RunHints::new(self.filter.clone(), selection, self.follows_host);
+        let hints = RunHints::new(
+            self.filter.clone(),
+            selection,
+            self.follows_host,
+            self.monitoring.address(),
+        );
         Engine::new(self.selection.clone(), limits, options, hints)
     }
 
-    fn output(&self, output: Output, stdout: Stdout) -> Output {
+    fn output(&self, mut output: Output, stdout: Stdout) -> Output {
+        if let Some(sink) = self.monitoring.sink() {
+            output = output.with_statistics(sink);
+        }
+        if !self.cli.prints_transactions() {
+            return output;
+        }
         let colour = self.cli.colour(io::stdout().is_terminal());
         let style = Style { colour, protocol: self.selection.is_several() };
         let sink = (self.kind.make)(Box::new(stdout), style);

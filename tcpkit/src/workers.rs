@@ -48,7 +48,7 @@ impl<'scope> Workers<'scope> {
                     let _stop = StopAtEnd(control);
                     let (engine, output) = make();
                     let pipeline = Pipeline::new(&mut source, engine, output).publish(published);
-                    pipeline.run(&control.of_worker(), |_| {})
+                    pipeline.run(&control.of_worker(), |_, _| {})
                 });
             workers.threads.push(thread.inspect_err(|_| control.stop())?);
             workers.ledgers.push(ledger);

@@ -18,5 +18,6 @@ pub mod redis;
 pub mod script;
 pub mod servers;
 pub mod shapes;
+pub mod statistics;
 pub mod tcpdump;
 pub mod traffic;

@@ -140,7 +140,7 @@ fn a_closed_output_is_a_quiet_end() {
     let (near, far) = Netns::pair();
     let _redis = RedisServer::start(&far);
     let mut child = near.run(|| {
-        let mut command = command(&format!("-p redis -i veth0 {FILTER}"));
+        let mut command = command(&format!("-p redis -P off -i veth0 {FILTER}"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
     let mut stderr = BufReader::new(child.stderr.take().unwrap());

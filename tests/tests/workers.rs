@@ -91,7 +91,7 @@ fn a_closed_output_ends_all_of_them() {
 
 fn check_closed_output(near: &Netns) {
     let mut child = near.run(|| {
-        let mut command = command(&format!("-p redis -i veth0 --workers 3 {FILTER}"));
+        let mut command = command(&format!("-p redis -P off -i veth0 --workers 3 {FILTER}"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
     let mut stderr = BufReader::new(child.stderr.take().unwrap());

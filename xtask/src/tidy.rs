@@ -28,6 +28,9 @@ const PROTOCOLS: &str = "tcpkit/src/protocol/";
 /// Where a protocol's name may stand besides its own room: it is an example there.
 const MAY_NAME_PROTOCOLS: &[&str] = &["tcpkit/src/protocol/mod.rs", "tcpkit/src/cli.rs"];
 
+/// What speaks a protocol itself, to those who ask it.
+const SPEAKS_PROTOCOLS: &str = "tcpkit/src/server/";
+
 /// Rooms without IO, clock and `unsafe`, and the rooms that each must not know.
 const PURE_ROOMS: &[(&str, &[&str])] = &[
     ("packet", &["flow", "protocol", "transaction", "sink", "pipeline", "cli"]),
@@ -179,7 +182,7 @@ fn check_names(
     let is_ours = ["tcpkit/src/", "tcpkit-common/src/", "tcpkit-ebpf/src/"]
         .iter()
         .any(|folder| path.starts_with(folder));
-    if !is_ours || MAY_NAME_PROTOCOLS.contains(&path) {
+    if !is_ours || MAY_NAME_PROTOCOLS.contains(&path) || path.starts_with(SPEAKS_PROTOCOLS) {
         return Vec::new();
     }
     let mut findings = Vec::new();

@@ -4,6 +4,7 @@ pub mod config;
 mod packets;
 mod script;
 mod source;
+mod statistics;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -16,6 +17,7 @@ pub use self::{
     packets::PacketArgs,
     script::ScriptArgs,
     source::{Backend, SourceArgs},
+    statistics::{Listen, StatisticsArgs},
 };
 use crate::{
     config::Limits,
@@ -116,6 +118,10 @@ pub struct Cli {
     /// The user's own analysis.
     #[command(flatten)]
     pub script: ScriptArgs,
+
+    /// What is counted.
+    #[command(flatten)]
+    pub statistics: StatisticsArgs,
 }
 
 /// When to use colours.
@@ -266,11 +272,17 @@ impl Cli {
         if to_stdout && self.packets.prints(false) {
             return Err("-w - takes standard output, where --print prints".to_owned());
         }
-        if self.format != SINKS.first().map_or("", |kind| kind.name) {
+        if self.is_for_programs() {
             return Err(format!("--format {} is for requests: it needs -p", self.format));
         }
         if self.threshold > 0 {
             return Err("-t is for requests: it needs -p".to_owned());
+        }
+        if self.statistics.wants_port() {
+            return Err("-P is for statistics of requests: it needs -p".to_owned());
+        }
+        if self.statistics.summary() {
+            return Err("--summary is of requests: it needs -p".to_owned());
         }
         Ok(())
     }
@@ -301,6 +313,35 @@ impl Cli {
     #[must_use]
     pub fn prints_packets(&self) -> bool {
         !self.decodes() && self.packets.prints(self.has_script())
+    }
+
+    /// Whether a table of all requests is printed at the end; `on_terminal` says whether lines go there.
+    #[must_use]
+    pub fn prints_summary(&self, on_terminal: bool) -> bool {
+        let by_default = on_terminal
+            && self.source.read().is_some()
+            && self.decodes()
+            && self.prints_transactions();
+        self.statistics.summary() || by_default
+    }
+
+    /// Where statistics can be asked for.
+    #[must_use]
+    pub fn listen(&self) -> Option<Listen> {
+        let is_live = self.source.read().is_none();
+        self.decodes().then(|| self.statistics.listen(is_live)).flatten()
+    }
+
+    /// How long transactions have to take to be kept for those who ask, in ns.
+    #[must_use]
+    pub fn slow_ns(&self) -> u64 {
+        self.statistics.slow_ns().max(self.threshold)
+    }
+
+    /// Whether standard output is for programs.
+    #[must_use]
+    pub fn is_for_programs(&self) -> bool {
+        self.format != SINKS.first().map_or("", |kind| kind.name)
     }
 
     /// Bytes of payload to copy from each packet, for a script that wants them, too; `u32::MAX` for all.
@@ -457,6 +498,8 @@ mod tests {
             ("tcpkit -p redis -S a.lua --workers 2", "there can be one of --workers only"),
             ("tcpkit --format json", "--format json is for requests"),
             ("tcpkit -p raw -t 1", "-t is for requests"),
+            ("tcpkit --summary", "--summary is of requests"),
+            ("tcpkit -P 0", "-P is for statistics of requests"),
         ] {
             let cli = Cli::try_parse_from(line.split_whitespace()).expect(line);
             let message = cli.check().expect_err(line);
@@ -484,6 +527,35 @@ mod tests {
         assert_eq!(cli.count(), Count::Transactions(3));
         assert!(!parse("tcpkit -w f").prints_packets());
         assert!(parse("tcpkit -w f --print -A").prints_packets());
+    }
+
+    #[test]
+    fn statistics_can_be_asked_for_where_requests_are_followed() {
+        let listen =
+            |line: &str| parse(line).listen().map(|it| (it.address.to_string(), it.is_explicit));
+        let at = |text: &str, is_explicit| Some((text.to_owned(), is_explicit));
+        assert_eq!(listen("tcpkit -p redis"), at("127.0.0.1:33333", false));
+        assert_eq!(listen("tcpkit -p redis -P 33333"), at("127.0.0.1:33333", true));
+        assert_eq!(listen("tcpkit -p redis -r f -P 0.0.0.0:1"), at("0.0.0.0:1", true));
+        for line in ["tcpkit", "tcpkit -P off", "tcpkit -p redis -P off", "tcpkit -p redis -r f"] {
+            assert_eq!(listen(line), None, "{line}");
+        }
+        assert_eq!(parse("tcpkit -p redis").slow_ns(), 10_000_000);
+        assert_eq!(parse("tcpkit -p redis -t 50 --slow 20").slow_ns(), 50_000_000);
+    }
+
+    #[test]
+    fn a_file_read_on_a_terminal_has_a_summary() {
+        let prints = |line: &str| {
+            let cli = parse(line);
+            (cli.prints_summary(false), cli.prints_summary(true))
+        };
+        assert_eq!(prints("tcpkit -p redis -r f"), (false, true));
+        assert_eq!(prints("tcpkit -p redis -r f --summary"), (true, true));
+        assert_eq!(prints("tcpkit -p redis --summary"), (true, true));
+        for line in ["tcpkit -p redis", "tcpkit -r f", "tcpkit -p redis -r f -S a.lua"] {
+            assert_eq!(prints(line), (false, false), "{line}");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::{
         FlowKey, Side, StreamEvent,
         role::{self, Certainty, Evidence, Hints, Role},
     },
+    packet::Endpoint,
+    protocol::selection::Candidates,
     transaction::{Conversation, Emit},
 };
 
@@ -28,14 +30,21 @@ impl<H: Hints> Shared<H> {
         self.ledger.flows.foreign += u64::from(!std::mem::replace(&mut state.foreign, true));
     }
 
+    /// What a connection may speak, one of whose ends is the server; nothing, where that is the agent.
+    pub(super) fn candidates<const N: usize>(&self, ends: &[&Endpoint; N]) -> Candidates {
+        match ends.iter().any(|end| self.hints.is_own(end)) {
+            true => Candidates::default(),
+            false => self.selection.candidates(&ends.map(Endpoint::port)),
+        }
+    }
+
     /// The first that is seen of a connection that was open before.
     #[inline(never)]
     pub(super) fn begin(&mut self, key: &FlowKey, state: &mut State) {
         if state.role.is_some() || state.foreign || state.undecided.is_some() {
             return;
         }
-        let ports = [key.endpoint(Side::Low).port(), key.endpoint(Side::High).port()];
-        let candidates = self.selection.candidates(&ports);
+        let candidates = self.candidates(&[key.endpoint(Side::Low), key.endpoint(Side::High)]);
         self.ledger.flows.midstream += 1;
         match self.selection.decided(candidates) {
             Some(at) => {

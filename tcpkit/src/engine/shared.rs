@@ -103,7 +103,7 @@ impl<H: Hints> Shared<H> {
         state.role = Some(Role { client, certainty: Certainty::Handshake });
         let was_foreign = std::mem::take(&mut state.foreign);
         self.ledger.flows.foreign -= u64::from(was_foreign);
-        let candidates = self.selection.candidates(&[flow.key.endpoint(client.peer()).port()]);
+        let candidates = self.candidates(&[flow.key.endpoint(client.peer())]);
         match self.selection.decided(candidates) {
             Some(at) => {
                 let protocol = self.selection.protocol(at);

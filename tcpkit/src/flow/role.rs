@@ -36,6 +36,11 @@ pub trait Hints {
     fn is_listening(&self, end: &crate::packet::Endpoint) -> bool;
     /// Whether servers of the protocol usually have this port.
     fn is_usual(&self, port: u16) -> bool;
+    /// Whether this end is the agent's own, so that connections to it are not what the run is about.
+    fn is_own(&self, end: &crate::packet::Endpoint) -> bool {
+        let _ = end;
+        false
+    }
 }
 
 /// What the first bytes say of who sent them.

@@ -54,11 +54,28 @@ impl fmt::Display for Ledger {
             _ => (0, "printed"),
         };
         write!(f, "{count:>12} {what}")?;
-        self.warnings(f)
+        self.warn(f)
+    }
+}
+
+/// What is missing, alone.
+struct Warnings<'a>(&'a Ledger);
+
+impl fmt::Display for Warnings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.warn(f)
     }
 }
 
 impl Ledger {
+    /// What a reader of the lines has to know, in a line each: what is missing from them, and what to do
+    /// about it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let all = Warnings(self).to_string();
+        all.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
     /// What happened in front of the agent.
     fn capture(&self, f: &mut fmt::Formatter<'_>, k: &Counters) -> fmt::Result {
         if self.knows_refused {
@@ -210,7 +227,7 @@ impl Ledger {
     }
 
     /// What a reader of the lines has to know: what is missing from them, and what to do about it.
-    fn warnings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn warn(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let m = &self.messages;
         if self.lost_packets() > 0 {
             write!(

@@ -7,7 +7,7 @@ use std::{
 
 /// One end of a connection. IPv4 addresses are held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), so
 /// that every address is 16 bytes, in two numbers that stay in registers.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     high: u64,
     low: u64,

@@ -1,5 +1,7 @@
 //! What is known of who is client and who is server in a run.
 
+use std::net::SocketAddr;
+
 use crate::{
     capture::listening::ListeningPorts, filter::CaptureFilter, flow::role::Hints, packet::Endpoint,
     protocol::Selection,
@@ -17,6 +19,8 @@ pub(super) struct RunHints {
     knows_system_ports: bool,
     /// `None` when it is not this host's traffic.
     listening: Option<ListeningPorts>,
+    /// Where this process listens itself.
+    own: Option<SocketAddr>,
 }
 
 impl RunHints {
@@ -24,9 +28,11 @@ impl RunHints {
         filter: CaptureFilter,
         selection: Option<Selection>,
         follows_host: bool,
+        own: Option<SocketAddr>,
     ) -> Self {
         let listening = follows_host.then(ListeningPorts::new);
-        Self { filter, selection, knows_system_ports: false, listening }
+        let own = own.filter(|_| follows_host);
+        Self { filter, selection, knows_system_ports: false, listening, own }
     }
 
     /// The same for all traffic, whatever is decoded: the system's ports are servers'.
@@ -48,5 +54,16 @@ impl Hints for RunHints {
     fn is_usual(&self, port: u16) -> bool {
         self.selection.as_ref().is_some_and(|selection| selection.has_usual_port(port))
             || self.knows_system_ports && port < SYSTEM_PORTS
+    }
+
+    fn is_own(&self, end: &Endpoint) -> bool {
+        self.own.is_some_and(|own| {
+            own.port() == end.port()
+                && if own.ip().is_unspecified() {
+                    self.is_listening(end)
+                } else {
+                    own.ip() == end.ip()
+                }
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::{self, Write as _},
+    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,6 +15,9 @@ const MAX_NAME: usize = 128;
 /// The most labels of a series, and the longest value of one, in bytes.
 const MAX_LABELS: usize = 16;
 const MAX_VALUE: usize = 256;
+
+/// How the agent's own metrics begin.
+const OWN: &str = "tcpkit_";
 
 /// Labels and their values, sorted.
 type Labels = Vec<(String, String)>;
@@ -66,6 +69,20 @@ impl Metrics {
         Ok(())
     }
 
+    /// Writes all, as [`fmt::Display`] does, each name with what a server of metrics says about it.
+    ///
+    /// # Errors
+    /// `out` takes no more.
+    pub fn write_exposition(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, series) in &all.by_name {
+            // Only the script knows what it is.
+            writeln!(out, "# HELP {name} Set by the script.\n# TYPE {name} untyped")?;
+            write_series(out, name, series)?;
+        }
+        Ok(())
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -79,13 +96,14 @@ fn check(name: &str, what: &str, also: &str) -> Result<(), String> {
     let is_name = name.len() <= MAX_NAME
         && name.starts_with(is_letter)
         && name.chars().all(|c| is_letter(c) || c.is_ascii_digit())
-        && !name.starts_with("__");
+        && !name.starts_with("__")
+        && !(what == "metric" && name.starts_with(OWN));
     if is_name {
         return Ok(());
     }
     Err(format!(
         "tcpkit.metric: `{name}` is no name of a {what}: letters, digits and underscores, at most \
-         {MAX_NAME}"
+         {MAX_NAME}; names in {OWN} are the agent's own"
     ))
 }
 
@@ -93,32 +111,38 @@ fn check(name: &str, what: &str, also: &str) -> Result<(), String> {
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, series) in &all.by_name {
-            for (labels, value) in series {
-                f.write_str(name)?;
-                for (at, (label, text)) in labels.iter().enumerate() {
-                    let open = if at == 0 { '{' } else { ',' };
-                    write!(f, "{open}{label}=\"")?;
-                    for c in text.chars() {
-                        match c {
-                            '\\' => f.write_str("\\\\")?,
-                            '"' => f.write_str("\\\"")?,
-                            '\n' => f.write_str("\\n")?,
-                            c => f.write_char(c)?,
-                        }
-                    }
-                    f.write_char('"')?;
-                }
-                let close = if labels.is_empty() { "" } else { "}" };
-                match *value {
-                    f64::INFINITY => writeln!(f, "{close} +Inf")?,
-                    f64::NEG_INFINITY => writeln!(f, "{close} -Inf")?,
-                    value => writeln!(f, "{close} {value}")?,
+        all.by_name.iter().try_for_each(|(name, series)| write_series(f, name, series))
+    }
+}
+
+fn write_series(
+    out: &mut impl fmt::Write,
+    name: &str,
+    series: &BTreeMap<Labels, f64>,
+) -> fmt::Result {
+    for (labels, value) in series {
+        out.write_str(name)?;
+        for (at, (label, text)) in labels.iter().enumerate() {
+            let open = if at == 0 { '{' } else { ',' };
+            write!(out, "{open}{label}=\"")?;
+            for c in text.chars() {
+                match c {
+                    '\\' => out.write_str("\\\\")?,
+                    '"' => out.write_str("\\\"")?,
+                    '\n' => out.write_str("\\n")?,
+                    c => out.write_char(c)?,
                 }
             }
+            out.write_char('"')?;
         }
-        Ok(())
+        let close = if labels.is_empty() { "" } else { "}" };
+        match *value {
+            f64::INFINITY => writeln!(out, "{close} +Inf")?,
+            f64::NEG_INFINITY => writeln!(out, "{close} -Inf")?,
+            value => writeln!(out, "{close} {value}")?,
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -141,11 +165,17 @@ mod tests {
             metrics.to_string(),
             "a:x_1 +Inf\nb{x=\"1\",y=\"2\"} 2.5\nb{x=\"q\\\"\\\\\\n\"} 3\n"
         );
+        let mut out = String::new();
+        metrics.write_exposition(&mut out).expect("a string takes everything");
+        assert!(
+            out.starts_with("# HELP a:x_1 Set by the script.\n# TYPE a:x_1 untyped\na:x_1 +Inf\n")
+        );
     }
 
     #[test]
     fn names_and_numbers_have_bounds() {
         let metrics = Metrics::default();
+        assert!(metrics.set("tcpkit_requests_total", labels(&[]), 1.0).is_err());
         for name in ["", "1a", "a-b", "a b", "é", "__a"] {
             assert!(metrics.set(name, labels(&[]), 1.0).is_err(), "{name}");
             assert!(metrics.set("a", labels(&[(name, "x")]), 1.0).is_err(), "{name}");

@@ -1,5 +1,7 @@
 //! One JSON object a line, for programs.
 
+use std::io;
+
 use super::{
     Lines, Sink, SinkError, SinkKind,
     decimal::{push_endpoint, push_thousandths, push_u64},
@@ -25,83 +27,7 @@ struct JsonSink {
 
 impl Sink for JsonSink {
     fn on_transaction(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
-        let buffer = &mut self.lines.buffer;
-        buffer.extend_from_slice(b"{\"time\":\"");
-        self.time.push(buffer, transaction.unix_ns, 9);
-        buffer.extend_from_slice(b"Z\",\"client\":\"");
-        push_endpoint(buffer, &transaction.client);
-        buffer.extend_from_slice(b"\",\"server\":\"");
-        push_endpoint(buffer, &transaction.server);
-        buffer.extend_from_slice(b"\",\"protocol\":\"");
-        buffer.extend_from_slice(transaction.protocol.as_bytes());
-        buffer.extend_from_slice(b"\",\"operation\":");
-        push_string(buffer, transaction.operation)?;
-        buffer.extend_from_slice(b",\"request\":");
-        push_string(buffer, transaction.request)?;
-        if !transaction.response.is_empty() {
-            buffer.extend_from_slice(b",\"response\":");
-            push_string(buffer, transaction.response)?;
-        }
-        buffer.extend_from_slice(match transaction.status {
-            Status::Ok => b",\"status\":\"ok\"",
-            Status::Error => b",\"status\":\"error\"",
-            Status::Unknown => b",\"status\":\"unknown\"",
-        });
-        if transaction.cancelled {
-            buffer.extend_from_slice(b",\"cancelled\":true");
-        }
-        let timing = &transaction.timing;
-        for (key, ns) in [
-            (&b",\"latency_us\":"[..], timing.latency_ns()),
-            (b",\"request_us\":", timing.request_ns),
-            (b",\"wait_us\":", timing.wait_ns),
-            (b",\"response_us\":", timing.response_ns),
-        ] {
-            buffer.extend_from_slice(key);
-            push_thousandths(buffer, ns, 1000);
-        }
-        for (key, ns) in [
-            (&b",\"first_us\":"[..], transaction.first_ns),
-            (b",\"deadline_us\":", transaction.deadline_ns),
-        ] {
-            let Some(ns) = ns else { continue };
-            buffer.extend_from_slice(key);
-            push_thousandths(buffer, ns, 1000);
-        }
-        if transaction.deadline_ns.is_some() {
-            buffer.extend_from_slice(match transaction.is_past_deadline() {
-                true => b",\"past_deadline\":true",
-                false => b",\"past_deadline\":false",
-            });
-        }
-        buffer.extend_from_slice(b",\"request_bytes\":");
-        push_u64(buffer, transaction.request_bytes);
-        buffer.extend_from_slice(b",\"response_bytes\":");
-        push_u64(buffer, transaction.response_bytes);
-        buffer.extend_from_slice(match transaction.quality {
-            Quality::Exact => b",\"quality\":\"exact\",\"fields\":{",
-            Quality::Midstream => b",\"quality\":\"midstream\",\"fields\":{",
-            Quality::Gap => b",\"quality\":\"gap\",\"fields\":{",
-            Quality::Truncated => b",\"quality\":\"truncated\",\"fields\":{",
-        });
-        let mut first = true;
-        for (name, value) in transaction.request_fields.chain(transaction.response_fields) {
-            if !std::mem::take(&mut first) {
-                buffer.push(b',');
-            }
-            push_string(buffer, name)?;
-            buffer.push(b':');
-            match value {
-                FieldValue::Int(number) => {
-                    if number < 0 {
-                        buffer.push(b'-');
-                    }
-                    push_u64(buffer, number.unsigned_abs());
-                }
-                FieldValue::Text(text) => push_string(buffer, text)?,
-            }
-        }
-        buffer.extend_from_slice(b"}}");
+        push_object(&mut self.lines.buffer, &mut self.time, transaction)?;
         self.lines.end_line()
     }
 
@@ -110,12 +36,119 @@ impl Sink for JsonSink {
     }
 }
 
+/// Writes transactions as objects, for whoever keeps them.
+pub(crate) struct JsonObject {
+    buffer: Vec<u8>,
+    time: TimeFormat,
+}
+
+impl Default for JsonObject {
+    fn default() -> Self {
+        Self { buffer: Vec::new(), time: TimeFormat::utc() }
+    }
+}
+
+impl JsonObject {
+    /// A transaction as an object, without an end of the line.
+    pub(crate) fn write(&mut self, transaction: &Transaction<'_>) -> Result<&str, SinkError> {
+        self.buffer.clear();
+        push_object(&mut self.buffer, &mut self.time, transaction)?;
+        std::str::from_utf8(&self.buffer)
+            .map_err(|error| SinkError::Write(io::Error::new(io::ErrorKind::InvalidData, error)))
+    }
+}
+
+#[inline]
+fn push_object(
+    buffer: &mut Vec<u8>,
+    time: &mut TimeFormat,
+    transaction: &Transaction<'_>,
+) -> Result<(), SinkError> {
+    buffer.extend_from_slice(b"{\"time\":\"");
+    time.push(buffer, transaction.unix_ns, 9);
+    buffer.extend_from_slice(b"Z\",\"client\":\"");
+    push_endpoint(buffer, &transaction.client);
+    buffer.extend_from_slice(b"\",\"server\":\"");
+    push_endpoint(buffer, &transaction.server);
+    buffer.extend_from_slice(b"\",\"protocol\":\"");
+    buffer.extend_from_slice(transaction.protocol.as_bytes());
+    buffer.extend_from_slice(b"\",\"operation\":");
+    push_string(buffer, transaction.operation)?;
+    buffer.extend_from_slice(b",\"request\":");
+    push_string(buffer, transaction.request)?;
+    if !transaction.response.is_empty() {
+        buffer.extend_from_slice(b",\"response\":");
+        push_string(buffer, transaction.response)?;
+    }
+    buffer.extend_from_slice(match transaction.status {
+        Status::Ok => b",\"status\":\"ok\"",
+        Status::Error => b",\"status\":\"error\"",
+        Status::Unknown => b",\"status\":\"unknown\"",
+    });
+    if transaction.cancelled {
+        buffer.extend_from_slice(b",\"cancelled\":true");
+    }
+    let timing = &transaction.timing;
+    for (key, ns) in [
+        (&b",\"latency_us\":"[..], timing.latency_ns()),
+        (b",\"request_us\":", timing.request_ns),
+        (b",\"wait_us\":", timing.wait_ns),
+        (b",\"response_us\":", timing.response_ns),
+    ] {
+        buffer.extend_from_slice(key);
+        push_thousandths(buffer, ns, 1000);
+    }
+    for (key, ns) in [
+        (&b",\"first_us\":"[..], transaction.first_ns),
+        (b",\"deadline_us\":", transaction.deadline_ns),
+    ] {
+        let Some(ns) = ns else { continue };
+        buffer.extend_from_slice(key);
+        push_thousandths(buffer, ns, 1000);
+    }
+    if transaction.deadline_ns.is_some() {
+        buffer.extend_from_slice(match transaction.is_past_deadline() {
+            true => b",\"past_deadline\":true",
+            false => b",\"past_deadline\":false",
+        });
+    }
+    buffer.extend_from_slice(b",\"request_bytes\":");
+    push_u64(buffer, transaction.request_bytes);
+    buffer.extend_from_slice(b",\"response_bytes\":");
+    push_u64(buffer, transaction.response_bytes);
+    buffer.extend_from_slice(match transaction.quality {
+        Quality::Exact => b",\"quality\":\"exact\",\"fields\":{",
+        Quality::Midstream => b",\"quality\":\"midstream\",\"fields\":{",
+        Quality::Gap => b",\"quality\":\"gap\",\"fields\":{",
+        Quality::Truncated => b",\"quality\":\"truncated\",\"fields\":{",
+    });
+    let mut first = true;
+    for (name, value) in transaction.request_fields.chain(transaction.response_fields) {
+        if !std::mem::take(&mut first) {
+            buffer.push(b',');
+        }
+        push_string(buffer, name)?;
+        buffer.push(b':');
+        match value {
+            FieldValue::Int(number) => {
+                if number < 0 {
+                    buffer.push(b'-');
+                }
+                push_u64(buffer, number.unsigned_abs());
+            }
+            FieldValue::Text(text) => push_string(buffer, text)?,
+        }
+    }
+    buffer.extend_from_slice(b"}}");
+    Ok(())
+}
+
 fn push_string(buffer: &mut Vec<u8>, text: &str) -> Result<(), SinkError> {
     serde_json::to_writer(buffer, text).map_err(|error| SinkError::Write(error.into()))
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::io::Write;
 
     use serde_json::json;
@@ -129,7 +162,7 @@ pub(super) mod tests {
     };
 
     /// The transaction of the README's line.
-    pub(in crate::sink) fn transaction() -> Transaction<'static> {
+    pub(crate) fn transaction() -> Transaction<'static> {
         let none = Fields::new(&[], &[]);
         Transaction {
             unix_ns: 1_583_695_386_258_761_123,

@@ -47,6 +47,8 @@ const PROGRAMS: &[Program] = &[
     for_tests("curl", "curl"),
     for_tests("wrk", "wrk"),
     for_tests("unbound", "unbound"),
+    // Checks the metrics.
+    for_tests("promtool", "prometheus"),
     // Drops packets.
     for_tests("nft", "nftables"),
     // Makes packets as long as the wire's.

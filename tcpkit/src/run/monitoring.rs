@@ -1,0 +1,128 @@
+//! What is counted in a run, for those who ask, and for the table at its end.
+
+use std::{
+    io::{self, IsTerminal, Write as _},
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    cli::{Cli, Listen},
+    pipeline::Control,
+    script::Metrics,
+    server::{Server, Sources},
+    sink::Sink,
+    stats::{SlowLog, Statistics, summary},
+    stdout::Stdout,
+};
+
+/// Statistics of a run, if anybody looks at them.
+pub(super) struct Monitoring {
+    statistics: Option<Arc<Statistics>>,
+    summary: Option<Summary>,
+    script: Arc<OnceLock<Metrics>>,
+    address: Option<SocketAddr>,
+}
+
+/// Where the table goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Summary {
+    Stdout { below_lines: bool },
+    Stderr,
+}
+
+impl Monitoring {
+    /// Begins to answer, from the runtime that this is called in.
+    pub(super) async fn start(cli: &Cli, control: &Arc<Control>) -> anyhow::Result<Self> {
+        let below_lines = cli.prints_transactions();
+        let summary =
+            cli.prints_summary(io::stdout().is_terminal()).then_some(match cli.is_for_programs() {
+                true => Summary::Stderr,
+                false => Summary::Stdout { below_lines },
+            });
+        let server = match cli.listen() {
+            Some(listen) => bind(listen).await?,
+            None => None,
+        };
+        let slow = server.as_ref().map(|_| SlowLog::new(cli.slow_ns()));
+        let statistics = (summary.is_some() || server.is_some())
+            .then(|| Arc::new(Statistics::new(cli.statistics.max_series(), slow)));
+        let script = Arc::new(OnceLock::new());
+        let mut address = None;
+        if let (Some(server), Some(statistics)) = (server, &statistics) {
+            address = Some(server.address());
+            let sources = Sources {
+                statistics: Arc::clone(statistics),
+                control: Arc::clone(control),
+                script: Arc::clone(&script),
+                protocols: names(cli),
+            };
+            tokio::spawn(server.run(sources, cli.statistics.max_clients()));
+        }
+        Ok(Self { statistics, summary, script, address })
+    }
+
+    /// Where statistics can be asked for.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Makes known what a script makes known.
+    pub(super) fn show_script(&self, metrics: &Metrics) {
+        // There is one script.
+        let _ = self.script.set(metrics.clone());
+    }
+
+    /// What counts a further worker's transactions; `None` where nobody looks at it.
+    pub(super) fn sink(&self) -> Option<Box<dyn Sink>> {
+        let statistics = self.statistics.as_ref()?;
+        Some(Box::new(statistics.sink()))
+    }
+
+    /// Prints the table, if it is wanted and there is anything in it.
+    pub(super) fn summarise(&self) {
+        let (Some(statistics), Some(to)) = (&self.statistics, self.summary) else { return };
+        let table = summary::table(&statistics.collected());
+        if table.is_empty() {
+            return;
+        }
+        // Nobody is left to be told if the output is gone.
+        let _ = match to {
+            Summary::Stdout { below_lines: true } => {
+                Stdout::default().write_all(format!("\n{table}").as_bytes())
+            }
+            Summary::Stdout { below_lines: false } => Stdout::default().write_all(table.as_bytes()),
+            Summary::Stderr => io::stderr().write_all(table.as_bytes()),
+        };
+    }
+}
+
+/// Opens the port; `None` where it is only usual, and cannot be had.
+async fn bind(listen: Listen) -> anyhow::Result<Option<Server>> {
+    let address = listen.address;
+    match Server::bind(address).await {
+        Ok(server) => {
+            if !address.ip().is_loopback() {
+                log::warn!("whoever reaches {} can read requests there", server.address());
+            }
+            Ok(Some(server))
+        }
+        Err(error) if listen.is_explicit => {
+            Err(error).with_context(|| format!("cannot listen on {address} (-P)"))
+        }
+        Err(error) => {
+            log::warn!(
+                "statistics cannot be asked for: {address}: {error}; -P takes another port, or `off`"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// The protocols that are decoded.
+fn names(cli: &Cli) -> Vec<&'static str> {
+    let selection = cli.selection();
+    selection.iter().flat_map(|it| it.protocols()).map(|protocol| protocol.name).collect()
+}
