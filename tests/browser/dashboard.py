@@ -11,8 +11,7 @@ import pathlib
 import re
 import time
 
-from playwright.sync_api import TimeoutError as TooLate
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 import scripted
 
@@ -54,12 +53,12 @@ class Checks:
 
     @contextlib.contextmanager
     def at(self, where):
-        """A check that waits in vain fails, and ends only this part."""
+        """What waits in vain, or finds nothing to press, fails and ends only this part."""
         self.where = where
         try:
             yield
-        except TooLate as error:
-            self.that(False, "everything happened in time", str(error))
+        except Error as error:
+            self.that(False, "everything was there in time", str(error))
 
 
 @contextlib.contextmanager

@@ -35,6 +35,10 @@ const SCRIPTS: &[&str] = &[
     include_str!("page.js"),
 ];
 
+/// uPlot, with its licence in front, as that wants to go with every copy.
+const UPLOT: &[&str] =
+    &["/*\n", include_str!("uplot/LICENSE"), "*/\n", include_str!("uplot/uPlot.iife.min.js")];
+
 fn build() -> Page {
     // Differs from run to run, so that nobody can write it into a text beforehand.
     let nonce = format!("{:016x}", RandomState::new().build_hasher().finish());
@@ -42,7 +46,7 @@ fn build() -> Page {
         .replace("/*NONCE*/", &nonce)
         .replace("/*UPLOT_CSS*/", include_str!("uplot/uPlot.min.css"))
         .replace("/*CSS*/", include_str!("page.css"))
-        .replace("/*UPLOT*/", include_str!("uplot/uPlot.iife.min.js"))
+        .replace("/*UPLOT*/", &UPLOT.concat())
         .replace("/*JS*/", &SCRIPTS.concat());
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \

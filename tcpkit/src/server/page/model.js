@@ -31,7 +31,7 @@ class Model {
   }
 
   reset() {
-    this.ticks = []; // {t, servers}; without servers where nothing was heard
+    this.ticks = []; // {t, servers, all}; null for both where nothing was heard
     this.known = new Map(); // by endpoint: {protocol, seen, requests} in the window
     this.operations = [];
     this.slow = []; // newest first
@@ -56,10 +56,14 @@ class Model {
         return;
       }
     } else if (last !== undefined && t - last >= 3) {
-      this.ticks.push({ t: last + 1, servers: null });
+      this.ticks.push({ t: last + 1, servers: null, all: null });
     }
     const byName = new Map();
+    // What all endpoints did together is summed once, not at every drawing.
+    const all = { requests: 0, errors: 0, bytes: 0, buckets: new Array(BUCKETS.length).fill(0) };
     for (const server of servers) {
+      for (const field of ["requests", "errors", "bytes"]) all[field] += finite(server[field]) ?? 0;
+      for (let at = 0; at < BUCKETS.length; at += 1) all.buckets[at] += finite(server.buckets?.[at]) ?? 0;
       const name = text(server.name);
       byName.set(name, server);
       const known = this.known.get(name) ?? { protocol: "", seen: 0, requests: 0 };
@@ -68,7 +72,7 @@ class Model {
       known.requests += finite(server.requests) ?? 0;
       this.known.set(name, known);
     }
-    this.ticks.push({ t, servers: byName });
+    this.ticks.push({ t, servers: byName, all });
     while (this.ticks[0].t <= t - WINDOW) this.forget(this.ticks.shift());
   }
 
@@ -134,12 +138,9 @@ class Model {
 
   // By second, a count of one endpoint ("" for all); null where nothing was heard.
   counts(name, field) {
-    return this.ticks.map(({ servers }) => {
+    return this.ticks.map(({ servers, all }) => {
       if (!servers) return null;
-      if (name !== "") return finite(servers.get(name)?.[field]) ?? 0;
-      let sum = 0;
-      for (const server of servers.values()) sum += finite(server[field]) ?? 0;
-      return sum;
+      return finite((name === "" ? all : servers.get(name))?.[field]) ?? 0;
     });
   }
 
@@ -150,13 +151,9 @@ class Model {
 
   // By second, how many latencies fell into which bucket.
   buckets(name) {
-    return this.ticks.map(({ t, servers }) => {
-      const sums = new Array(BUCKETS.length).fill(0);
-      for (const [server, { buckets }] of servers ?? []) {
-        if (name !== "" && server !== name) continue;
-        for (let at = 0; at < sums.length; at += 1) sums[at] += finite(buckets?.[at]) ?? 0;
-      }
-      return { t, sums };
+    return this.ticks.map(({ t, servers, all }) => {
+      const counts = list((name === "" ? all : servers?.get(name))?.buckets);
+      return { t, sums: BUCKETS.map((_, at) => finite(counts[at]) ?? 0) };
     });
   }
 }

@@ -63,9 +63,9 @@ function drawEndpoints() {
 }
 
 function drawTiles(single) {
-  const servers = model.ticks.at(-1)?.servers ?? new Map();
-  const chosen = single === "" ? [...servers.values()] : [servers.get(single)].filter(Boolean);
-  const sum = (field) => chosen.reduce((total, server) => total + (finite(server[field]) ?? 0), 0);
+  const { servers, all } = model.ticks.at(-1) ?? {};
+  const chosen = single === "" ? [...(servers?.values() ?? [])] : [servers?.get(single)].filter(Boolean);
+  const sum = (field) => finite((single === "" ? all : chosen[0])?.[field]) ?? 0;
   const most = (field) => chosen.reduce((so, server) => {
     const value = finite(server[field]);
     return value === null || (so !== null && so > value) ? so : value;
