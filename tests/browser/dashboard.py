@@ -233,7 +233,7 @@ def survives_hostility(browser, checks, url, out):
             checks.that("Nothing was lost" in page.inner_text("#banner"), "refused once, it tries again")
             page.wait_for_selector("#banner[data-state=loss]")
             checks.that(server.connections >= 3, "broken off, it connects again")
-            checks.that("7 packets lost" in page.inner_text("#banner"), "the banner counts", page.inner_text("#banner"))
+            checks.that("7 packets, 1,234 bytes" in page.inner_text("#banner"), "the banner counts", page.inner_text("#banner"))
             red, green, _ = page.evaluate("getComputedStyle(document.getElementById('banner')).backgroundColor.match(/\\d+/g).map(Number)")
             checks.that(page.locator("#banner-text").is_visible() and red > 3 * green, "the banner is red", (red, green))
             checks.that(page.get_attribute("#banner-text", "role") == "status", "the banner is announced")

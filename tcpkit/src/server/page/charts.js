@@ -56,7 +56,7 @@ class LineChart {
         y: { distr: this.decades ? 3 : 1, range: (_, least, most) => this.range(least, most) },
       },
       axes: [
-        { ...axis, space: 70, size: 30, values: (_, at) => at.map(clock) },
+        { ...axis, space: 70, size: 34, gap: 10, values: (_, at) => at.map(clock) },
         { ...axis, size: 64, space: 34, values: (_, at) => at.map((v) => (v == null ? "" : this.format(v))) },
       ],
       series: [{}, ...lines.map(({ label, colour: name }) => ({

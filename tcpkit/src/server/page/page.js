@@ -133,10 +133,11 @@ function drawLedger() {
   const isNoted = unread > 0 || script > 0 || lines.length > 0;
   $("banner").dataset.state = isLoss ? "loss" : isNoted ? "note" : "calm";
   // Only the first words are announced to screen readers; the counts behind them change every second.
-  say($("banner-text"), isLoss ? "Something was lost." : isNoted ? "Nothing was lost, but not all was read." : "Nothing was lost.");
-  const parts = [[lost, "packets lost"], [missing, "bytes missing"], [unread, "bytes not read"], [script, "script errors"]];
-  const detail = parts.filter(([count]) => count > 0).map(([count, what]) => `${whole(count)} ${what}`).join(", ");
-  say($("banner-detail"), isLoss ? `${detail}: numbers below may be too low.` : detail);
+  say($("banner-text"), isLoss ? "Traffic was lost." : isNoted ? "Nothing was lost, but not all was read." : "Nothing was lost.");
+  const losses = [[lost, "packets"], [missing, "bytes missing"]];
+  const notes = [[unread, "bytes not read"], [script, "script errors"]];
+  const counted = (isLoss ? losses : notes).filter(([count]) => count > 0).map(([count, what]) => `${whole(count)} ${what}`);
+  say($("banner-detail"), counted.join(", ") + (isLoss ? "; counts are too low." : ""));
   const host = $("ledger-lines");
   while (host.childElementCount > Math.max(lines.length, 1)) host.lastChild.remove();
   (lines.length > 0 ? lines : ["No warnings."]).forEach((line, at) =>
