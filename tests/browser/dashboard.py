@@ -11,9 +11,8 @@ import pathlib
 import re
 import time
 
-from playwright.sync_api import Error, sync_playwright
-
 import scripted
+from playwright.sync_api import Error, sync_playwright
 
 SIZES = [(1280, 900), (360, 740)]
 SCHEMES = ["light", "dark"]
@@ -40,6 +39,13 @@ COLOURS = """(canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return new Set(new Uint32Array(data.buffer)).size;
 }"""
+
+
+CHANGED = """([selector, before]) =>
+  [...document.querySelectorAll(selector)].some((it, at) => it.textContent !== before[at])"""
+GROUND = "getComputedStyle(document.documentElement).backgroundColor"
+BANNER = "getComputedStyle(document.getElementById('banner')).backgroundColor.match(/\\d+/g).map(Number)"
+ROWS = "(count) => document.querySelectorAll('#slow tbody tr').length >= count"
 
 
 class Checks:
@@ -120,7 +126,7 @@ def looks(browser, checks, url, out, size, scheme, holds):
         for text in holds:
             page.wait_for_function("(text) => document.getElementById('slow').textContent.includes(text)", arg=text)
         checks.that(page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out sideways")
-        dark = page.evaluate("getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g)[0] < 100")
+        dark = page.evaluate(f"{GROUND}.match(/\\d+/g)[0] < 100")
         checks.that(dark == (scheme == "dark"), "the system's scheme is followed")
         keeps_up(page, checks)
         shifts = page.evaluate("watched.shifts")
@@ -145,11 +151,12 @@ def works_by_keyboard(browser, checks, url, size):
         page.focus("#heat")
         press("ArrowUp")
         press("ArrowUp")
-        checks.that("0.1ms~0.2ms" in page.inner_text("#heat-readout"), "arrows read the heat map", page.inner_text("#heat-readout"))
+        read = page.inner_text("#heat-readout")
+        checks.that("0.1ms~0.2ms" in read, "arrows read the heat map", read)
         page.focus("#latency")
         newest = texts(page, "#latency-legend b")
         press("Home")
-        page.wait_for_function("(was) => [...document.querySelectorAll('#latency-legend b')].some((b, i) => b.textContent !== was[i])", arg=newest)
+        page.wait_for_function(CHANGED, arg=["#latency-legend b", newest])
         checks.that(page.get_attribute("#last", "data-t") == before, "paused, nothing moves on")
         page.focus("#pause")
         press("Space")
@@ -215,13 +222,13 @@ def chooses(browser, checks, url, out):
         keeps_up(page, checks, 2)
         page.screenshot(path=out / "endpoint-1280-light.png", full_page=True)
         page.select_option("#endpoint", "")
-        ground = "getComputedStyle(document.body.parentElement).backgroundColor"
-        light = page.evaluate(ground)
+        light = page.evaluate(GROUND)
         page.click("#theme")
         page.click("#theme")
-        checks.that(page.inner_text("#theme") == "Theme: dark" and page.evaluate(ground) != light, "the theme is switched")
+        is_dark = lambda: page.inner_text("#theme") == "Theme: dark" and page.evaluate(GROUND) != light
+        checks.that(is_dark(), "the theme is switched")
         page.reload()
-        checks.that(page.inner_text("#theme") == "Theme: dark" and page.evaluate(ground) != light, "and kept")
+        checks.that(is_dark(), "and kept")
 
 
 def survives_hostility(browser, checks, url, out):
@@ -233,21 +240,25 @@ def survives_hostility(browser, checks, url, out):
             checks.that("Nothing was lost" in page.inner_text("#banner"), "refused once, it tries again")
             page.wait_for_selector("#banner[data-state=loss]")
             checks.that(server.connections >= 3, "broken off, it connects again")
-            checks.that("7 packets, 1,234 bytes" in page.inner_text("#banner"), "the banner counts", page.inner_text("#banner"))
-            red, green, _ = page.evaluate("getComputedStyle(document.getElementById('banner')).backgroundColor.match(/\\d+/g).map(Number)")
-            checks.that(page.locator("#banner-text").is_visible() and red > 3 * green, "the banner is red", (red, green))
+            said = page.inner_text("#banner")
+            checks.that("7 packets, 1,234 bytes" in said, "the banner counts", said)
+            red, green, _ = page.evaluate(BANNER)
+            is_seen = page.locator("#banner-text").is_visible()
+            checks.that(is_seen and red > 3 * green, "the banner is red", (is_seen, red, green))
             checks.that(page.get_attribute("#banner-text", "role") == "status", "the banner is announced")
-            page.wait_for_function("(count) => document.querySelectorAll('#slow tbody tr').length >= count", arg=len(transactions))
+            page.wait_for_function(ROWS, arg=len(transactions))
             for column in (3, 4, 5, 6, 7):
                 shown = texts(page, f"#slow tbody td:nth-child({column})")
-                checks.that(sorted(shown) == sorted(scripted.PROBES), f"column {column} has each text once, as it is", shown)
+                is_each_once = sorted(shown) == sorted(scripted.PROBES)
+                checks.that(is_each_once, f"column {column} has each text once, as it is", shown)
             checks.that(set(texts(page, "#ledger-lines li")) == set(scripted.PROBES), "so have the ledger's lines")
             page.click("#slow tbody .open >> nth=0")
             checks.that(set(scripted.PROBES) & set(texts(page, "#details dd")), "so have the details")
             page.keyboard.press("Escape")
             made = page.locator("main img, main svg, main script, main a, dialog img, dialog script").count()
             checks.that(page.evaluate("window.broken") is None and made == 0, "no text became markup", made)
-            checks.that(page.evaluate("watched.shifts") < 0.01, "the banner moves nothing", page.evaluate("watched.shifts"))
+            shifts = page.evaluate("watched.shifts")
+            checks.that(shifts < 0.01, "the banner moves nothing", shifts)
             page.screenshot(path=out / f"loss-{size[0]}.png")
 
 

@@ -1,4 +1,5 @@
 """A server that gives an agent's own page, and events as a test wants them: hostile, broken off, or very many."""
+import itertools
 import json
 import threading
 import time
@@ -21,10 +22,18 @@ PROBES = [
 
 def server(name, requests, latency_us=250.0):
     filled = requests // 3
-    return {"name": name, "protocol": "redis", "requests": requests, "errors": requests // 1000, "bytes": requests * 200,
+    return {"name": name, "protocols": ["redis"],
+            "requests": requests, "errors": requests // 1000, "bytes": requests * 200,
             "p50": latency_us, "p90": latency_us * 2, "p99": latency_us * 8, "p999": latency_us * 30,
             "max": latency_us * 90,
             "buckets": [0, 0, requests - filled - filled // 2, filled, filled // 2] + [0] * (BUCKETS - 5)}
+
+
+def history(until, seconds, servers):
+    """Each second alike, in columns."""
+    fixed = ("name", "protocols")
+    return {"t": list(range(until - seconds, until)),
+            "servers": [{name: it if name in fixed else [it] * seconds for name, it in one.items()} for one in servers]}
 
 
 def operation(server_name, name, requests, total_us):
@@ -34,7 +43,8 @@ def operation(server_name, name, requests, total_us):
 
 def slow(t, number, request, **more):
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t))
-    return {"time": f"{stamp}.{number:09d}Z", "client": "10.0.0.9:50000", "server": "10.0.0.1:6379", "protocol": "redis",
+    return {"time": f"{stamp}.{number:09d}Z",
+            "client": "10.0.0.9:50000", "server": "10.0.0.1:6379", "protocol": "redis",
             "operation": "GET", "request": request, "response": "OK", "status": "ok", "latency_us": 20000.0 + number,
             "request_us": 1.0, "wait_us": 19990.0, "response_us": 9.0, "request_bytes": 40, "response_bytes": 5,
             "quality": "exact", "fields": {"key": request}, **more}
@@ -49,7 +59,7 @@ def hello(version="0.0.0"):
 
 
 class Scripted:
-    """`scenario(number, send)` plays the events of the connection with that number; when it returns, the
+    """`scenario(server, number, send)` plays the events of the connection with that number; when it returns, the
     connection ends. What it returns is the status that the connection is refused with, if it sent nothing."""
 
     def __init__(self, url, scenario, transactions=()):
@@ -62,6 +72,7 @@ class Scripted:
         self.connections = 0
         self.lock = threading.Lock()
         self.ended = threading.Event()
+        self.asked_slow = threading.Event()
         scripted = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -93,6 +104,7 @@ class Scripted:
         elif path == "/transactions":
             body = json.dumps(self.transactions).encode()
             self.whole(request, 200, [("Content-Type", "application/json")], body)
+            self.asked_slow.set()
         elif path == "/events":
             self.events(request)
         else:
@@ -127,46 +139,49 @@ class Scripted:
             request.wfile.flush()
 
         try:
-            status = self.scenario(number, send, self.ended)
+            status = self.scenario(self, number, send)
             if not has_begun:
                 self.whole(request, status, [], b"")
         except OSError:
             pass  # The browser went away.
 
 
-def hostile(number, send, ended):
-    """Refused once; then probes in every text, without loss, broken off; from then on with loss."""
+def hostile(scripted, number, send):
+    """Refused once; then probes in every text, without loss, broken off; from then on with loss. What is slow is
+    told twice: when asked for, and in an event after that."""
     if number == 1:
         return 503
     now = int(time.time())
     named = [server(probe, 100) for probe in PROBES]
-    send("hello", hello(PROBES[0]))
-    send("history", {"ticks": [{"t": now - 60 + second, "servers": named} for second in range(60)]})
+    operations = [operation(probe, probe, 100, 1e6) for probe in PROBES]
     lost = ledger(7, 1234, PROBES) if number > 2 else ledger()
-    while True:
-        send("tick", {"t": int(time.time()), "servers": named,
-                      "operations": [operation(probe, probe, 100, 1e6) for probe in PROBES], "slow": [], "ledger": lost})
-        if ended.wait(1) or number == 2:
-            return None
+    send("hello", hello(PROBES[0]))
+    send("history", history(now, 60, named))
+    scripted.asked_slow.wait(10)
+    for second in itertools.count():
+        requests = scripted.transactions if number == 2 and second == 1 else []
+        send("tick", {"t": int(time.time()), "servers": named, "operations": operations, "slow": requests,
+                      "ledger": lost})
+        if scripted.ended.wait(1) or requests:
+            return 200
 
 
 def hostile_transactions():
     now = int(time.time()) - 100
-    return [slow(now, at, probe, operation=probe, response=probe, server=probe, client=probe, status=probe, protocol=probe)
-            for at, probe in enumerate(PROBES)]
+    named = ("operation", "response", "server", "client", "status", "protocol")
+    return [slow(now, at, probe, **dict.fromkeys(named, probe)) for at, probe in enumerate(PROBES)]
 
 
-def busy(_, send, ended):
+def busy(scripted, _, send):
     """10,000 requests a second, 1,000 endpoints, and in every second as many slow ones as an event may hold."""
     send("hello", hello())
     now = int(time.time())
-    history = [server(f"10.0.0.{at}:6379", 100) for at in range(100)]
-    send("history", {"ticks": [{"t": now - 299 + second, "servers": history} for second in range(299)]})
+    send("history", history(now, 299, [server(f"10.0.0.{at}:6379", 100) for at in range(100)]))
     servers = [server(f"10.0.{at // 250}.{at % 250}:6379", 10) for at in range(1000)]
     operations = [operation("10.0.0.1:6379", f"COMMAND{at}", 1000 + at, 1e6 * at) for at in range(50)]
     while True:
         now = int(time.time())
         requests = [slow(now, at, f"get key:{at} " + "x" * 400) for at in range(100)]
         send("tick", {"t": now, "servers": servers, "operations": operations, "slow": requests, "ledger": ledger()})
-        if ended.wait(1):
-            return None
+        if scripted.ended.wait(1):
+            return 200

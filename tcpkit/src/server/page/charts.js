@@ -21,7 +21,8 @@ class LineChart {
     this.data = [this.model.times(), ...lines.map(({ values }) => values)];
     if (decades) {
       // A logarithmic axis has no zero; nothing is quicker than a tenth of a microsecond.
-      this.data = this.data.map((values, at) => (at === 0 ? values : values.map((v) => (v === null ? null : Math.max(v, 0.1)))));
+      const lifted = (value) => (value === null ? null : Math.max(value, 0.1));
+      this.data = this.data.map((values, at) => (at === 0 ? values : values.map(lifted)));
     }
     if (shown === this.shown) {
       this.plot.setData(this.data);

@@ -35,6 +35,8 @@ class Model {
     this.known = new Map(); // by endpoint: {protocol, seen, requests} in the window
     this.operations = [];
     this.slow = []; // newest first
+    this.early = new Map(); // how often each was fetched that a tick may still bring
+    this.earlyTicks = 0;
     this.ledger = null;
     this.busy = [];
     this.busyUntil = 0;
@@ -67,7 +69,7 @@ class Model {
       const name = text(server.name);
       byName.set(name, server);
       const known = this.known.get(name) ?? { protocol: "", seen: 0, requests: 0 };
-      known.protocol = list(server.protocols ?? server.protocol).join(", ") || text(server.protocol) || known.protocol;
+      known.protocol = list(server.protocols).map(text).join(", ") || known.protocol;
       known.seen += 1;
       known.requests += finite(server.requests) ?? 0;
       this.known.set(name, known);
@@ -100,7 +102,16 @@ class Model {
     this.addSecond(tick.t, list(tick.servers));
     this.operations = list(tick.operations);
     this.ledger = tick.ledger ?? null;
-    this.addSlow(list(tick.slow).map(slowEntry));
+    this.earlyTicks -= 1;
+    if (this.earlyTicks <= 0) this.early.clear();
+    this.addSlow(list(tick.slow).map(slowEntry).filter((entry) => !this.took(this.early, entry)));
+  }
+
+  // Whether a count of `entry` was left in `counts`; takes it.
+  took(counts, entry) {
+    const count = counts.get(identity(entry)) ?? 0;
+    if (count > 0) counts.set(identity(entry), count - 1);
+    return count > 0;
   }
 
   addSlow(entries) {
@@ -110,15 +121,17 @@ class Model {
       .slice(0, SLOW_KEPT);
   }
 
-  // The latest slow ones, of which some may be here already. Equal ones are told apart by their number.
+  // The latest slow ones, as fetched: some may be here already, and ticks that are under way may bring some
+  // again. Equal ones are told apart by their number.
   mergeSlow(entries) {
+    const count = (counts, entry) => counts.set(identity(entry), (counts.get(identity(entry)) ?? 0) + 1);
     const here = new Map();
-    for (const entry of this.slow) here.set(identity(entry), (here.get(identity(entry)) ?? 0) + 1);
-    this.addSlow(entries.filter((entry) => {
-      const count = here.get(identity(entry)) ?? 0;
-      here.set(identity(entry), count - 1);
-      return count <= 0;
-    }));
+    for (const entry of this.slow) count(here, entry);
+    const added = entries.filter((entry) => !this.took(here, entry));
+    this.early.clear();
+    for (const entry of added) count(this.early, entry);
+    this.earlyTicks = 5;
+    this.addSlow(added);
   }
 
   // The endpoints that get a line of their own when all are shown. Chosen anew every ten seconds, so that
@@ -158,16 +171,12 @@ class Model {
   }
 }
 
-// History comes as ticks, or by endpoint in columns: {t: […], servers: [{name, requests: […], …}]}.
+// History comes in columns: {t: […], servers: [{name, protocols, requests: […], …, buckets: [[…], …]}]}.
 function historySeconds(history) {
-  if (Array.isArray(history)) return history;
-  if (Array.isArray(history?.ticks)) return history.ticks;
-  return list(history?.t).map((t, at) => ({
-    t,
-    servers: list(history.servers).map((columns) => Object.fromEntries(
-      Object.entries(columns).map(([key, value]) => [
-        key, Array.isArray(value) && key !== "protocols" ? value[at] : value,
-      ]),
-    )),
+  const at = (columns, second) => Object.fromEntries(Object.entries(columns).map(([name, column]) => [
+    name, Array.isArray(column) && name !== "protocols" ? column[second] : column,
+  ]));
+  return list(history?.t).map((t, second) => ({
+    t, servers: list(history.servers).map((columns) => at(columns, second)),
   }));
 }

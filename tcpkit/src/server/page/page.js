@@ -2,7 +2,10 @@
 
 const $ = (id) => document.getElementById(id);
 const model = new Model();
-const shown = { endpoint: "", paused: false, pending: [], started: null, events: null, heard: 0, retry: 1000, timer: 0, ledger: null };
+const shown = {
+  endpoint: "", ledger: null, paused: false, pending: [], // what is shown
+  events: null, started: null, heard: 0, retry: 1000, timer: 0, // whom it comes from
+};
 
 const throughput = new LineChart($("throughput"), $("throughput-legend"), model, short);
 const latency = new LineChart($("latency"), $("latency-legend"), model, micros);
@@ -70,7 +73,8 @@ function drawTiles(single) {
     const value = finite(server[field]);
     return value === null || (so !== null && so > value) ? so : value;
   }, null);
-  const values = [whole(sum("requests")), whole(sum("errors")), short(sum("bytes")), ...["p50", "p99", "max"].map((f) => micros(most(f)))];
+  const latencies = ["p50", "p99", "max"].map((field) => micros(most(field)));
+  const values = [whole(sum("requests")), whole(sum("errors")), short(sum("bytes")), ...latencies];
   values.forEach((value, at) => say(tiles[at].value, value));
   // Percentiles of several endpoints cannot be joined into one, so this is that of the slowest.
   say(tiles[3].label, single === "" ? "p50, slowest" : "p50");
@@ -92,16 +96,18 @@ function drawCharts(single) {
     return;
   }
   const names = model.busiest(LINE_COLOURS.length);
-  const lines = names.map((name, at) => ({ label: name, colour: LINE_COLOURS[at], values: model.counts(name, "requests") }));
+  const line = (name, at, values) => ({ label: name, colour: LINE_COLOURS[at], values });
+  const lines = names.map((name, at) => line(name, at, model.counts(name, "requests")));
   const all = model.counts("", "requests");
   const rest = model.known.size - names.length;
   if (rest > 0) {
-    const values = all.map((sum, at) => (sum === null ? null : lines.reduce((left, line) => left - line.values[at], sum)));
+    const left = (sum, at) => lines.reduce((so, { values }) => so - values[at], sum);
+    const values = all.map((sum, at) => (sum === null ? null : left(sum, at)));
     lines.push({ label: `${rest} others`, colour: "--line-rest", values });
   }
   throughput.draw(lines, false);
   const field = $("percentile").value;
-  latency.draw(names.map((name, at) => ({ label: name, colour: LINE_COLOURS[at], values: model.latencies(name, field) })), decades);
+  latency.draw(names.map((name, at) => line(name, at, model.latencies(name, field))), decades);
 }
 
 function drawOperations() {
@@ -112,8 +118,9 @@ function drawOperations() {
 
 function drawSlow() {
   const words = $("filter").value.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const isChosen = (server) => shown.endpoint === "" || server === shown.endpoint;
   const matching = model.slow.filter((entry) =>
-    (shown.endpoint === "" || entry.raw.server === shown.endpoint) && words.every((word) => entry.words.includes(word)));
+    isChosen(entry.raw.server) && words.every((word) => entry.words.includes(word)));
   slow.draw(matching);
   const first = matching.length > slow.limit ? `first ${slow.limit} of ` : "";
   say($("slow-count"), `${first}${whole(matching.length)} of ${whole(model.slow.length)}`);
@@ -123,8 +130,10 @@ function drawSlow() {
 function drawLedger() {
   const ledger = shown.ledger;
   if (!ledger) return;
-  const [lost, missing, unread, script] = ["lost", "missing_bytes", "unread_bytes", "script_errors"].map((name) => finite(ledger[name]) ?? 0);
-  [lost, missing, unread, script].forEach((value, at) => {
+  const names = ["lost", "missing_bytes", "unread_bytes", "script_errors"];
+  const counts = names.map((name) => finite(ledger[name]) ?? 0);
+  const [lost, missing, unread, script] = counts;
+  counts.forEach((value, at) => {
     say(figures[at].value, whole(value));
     figures[at].box.classList.toggle("bad", value > 0 && at !== 2);
   });
@@ -133,11 +142,13 @@ function drawLedger() {
   const isNoted = unread > 0 || script > 0 || lines.length > 0;
   $("banner").dataset.state = isLoss ? "loss" : isNoted ? "note" : "calm";
   // Only the first words are announced to screen readers; the counts behind them change every second.
-  say($("banner-text"), isLoss ? "Traffic was lost." : isNoted ? "Nothing was lost, but not all was read." : "Nothing was lost.");
+  const calm = isNoted ? "Nothing was lost, but not all was read." : "Nothing was lost.";
+  say($("banner-text"), isLoss ? "Traffic was lost." : calm);
   const losses = [[lost, "packets"], [missing, "bytes missing"]];
   const notes = [[unread, "bytes not read"], [script, "script errors"]];
-  const counted = (isLoss ? losses : notes).filter(([count]) => count > 0).map(([count, what]) => `${whole(count)} ${what}`);
-  say($("banner-detail"), counted.join(", ") + (isLoss ? "; counts are too low." : ""));
+  const counted = (isLoss ? losses : notes).filter(([count]) => count > 0);
+  const detail = counted.map(([count, what]) => `${whole(count)} ${what}`).join(", ");
+  say($("banner-detail"), detail + (isLoss ? "; counts are too low." : ""));
   const host = $("ledger-lines");
   while (host.childElementCount > Math.max(lines.length, 1)) host.lastChild.remove();
   (lines.length > 0 ? lines : ["No warnings."]).forEach((line, at) =>
@@ -221,7 +232,8 @@ function onHello(hello) {
   shown.started = hello.started_unix ?? null;
   const since = finite(hello.started_unix);
   const protocols = list(hello.protocols).map(text).join(", ");
-  say($("about"), `tcpkit ${text(hello.version)}${protocols ? `, ${protocols}` : ""}${since ? `, since ${new Date(since * 1000).toLocaleString()}` : ""}`);
+  const from = since ? `since ${new Date(since * 1000).toLocaleString()}` : "";
+  say($("about"), [`tcpkit ${text(hello.version)}`, protocols, from].filter((it) => it !== "").join(", "));
   fetchSlow();
 }
 

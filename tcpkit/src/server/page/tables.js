@@ -93,17 +93,21 @@ function operationsTable(element) {
     say(cell.firstChild, micros(item.total_us));
     cell.lastChild.style.width = `${Math.round(100 * (item.share ?? 0))}%`;
   };
-  const number = (id, label, show) => ({ id, label, number: true, value: (it) => finite(it[id]), fill: plain((it) => show(finite(it[id]))) });
+  const number = (id, label, show) => {
+    const value = (it) => finite(it[id]);
+    return { id, label, number: true, value, fill: plain((it) => show(value(it))) };
+  };
+  const word = (id, label) => ({ id, label, value: (it) => text(it[id]), fill: plain((it) => text(it[id])) });
   return new Table(element, [
-    { id: "operation", label: "Operation", value: (it) => text(it.operation), fill: plain((it) => text(it.operation)) },
+    word("operation", "Operation"),
     { ...number("total_us", "Total time", micros), fill: total },
-    { ...number("requests", "Requests", whole) },
+    number("requests", "Requests", whole),
     { ...number("errors", "Errors", whole), fill: isBad },
     number("p50", "p50", micros),
     number("p99", "p99", micros),
     number("max", "Max", micros),
-    { id: "server", label: "Endpoint", value: (it) => text(it.server), fill: plain((it) => text(it.server)) },
-    { id: "protocol", label: "Protocol", value: (it) => text(it.protocol), fill: plain((it) => text(it.protocol)) },
+    word("server", "Endpoint"),
+    word("protocol", "Protocol"),
   ], {
     sort: "total_us", descending: true, limit: 50,
     key: (it) => JSON.stringify([it.server, it.protocol, it.operation]),
@@ -134,7 +138,10 @@ function slowTable(element, open, empty) {
   const word = (id, label) => ({ id, label, value: (it) => text(it.raw[id]), fill: once((it) => text(it.raw[id])) });
   return new Table(element, [
     { id: "time", label: "Time", number: true, value: (it) => it.time, fill: once((it) => preciseClock(it.time)) },
-    { id: "latency", label: "Latency", number: true, value: (it) => it.latency, fill: once((it) => micros(it.latency)) },
+    {
+      id: "latency", label: "Latency", number: true,
+      value: (it) => it.latency, fill: once((it) => micros(it.latency)),
+    },
     { id: "request", label: "Request", value: (it) => text(it.raw.request), fill: request },
     word("operation", "Operation"),
     word("server", "Endpoint"),
