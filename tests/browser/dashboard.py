@@ -35,11 +35,23 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 """
 
-COLOURS = """(canvas) => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return new Set(new Uint32Array(data.buffer)).size;
+# How many of a canvas's pixels have a colour of the style sheet, nearly: edges of lines are blended.
+COLOURED = """(canvas, name) => {
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.color = `var(${name})`;
+  const [red, green, blue] = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+  probe.remove();
+  // Reading the page's own canvas again and again would make it slow.
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    const away = Math.abs(data[at] - red) + Math.abs(data[at + 1] - green) + Math.abs(data[at + 2] - blue);
+    if (data[at + 3] > 200 && away < 60) count += 1;
+  }
+  return count;
 }"""
-
 
 CHANGED = """([selector, before]) =>
   [...document.querySelectorAll(selector)].some((it, at) => it.textContent !== before[at])"""
@@ -116,13 +128,19 @@ def keeps_up(page, checks, seconds=5):
     checks.that(max(gaps) <= 2, f"drawn every second (at most {max(gaps):.2f} s apart)", gaps)
 
 
+def is_drawn(page, checks, canvas, colour):
+    count = page.locator(canvas).evaluate(COLOURED, colour)
+    checks.that(count > 5, f"{canvas} shows {colour} ({count} pixels)", count)
+
+
 def looks(browser, checks, url, out, size, scheme, holds):
     """What is there, at one size and in one scheme."""
     with checks.at(f"{size[0]} px, {scheme}"), opened(browser, checks, url, size, scheme) as page:
         filled(page)
         checks.that(int(page.inner_text("#tiles dd").replace(",", "").replace("–", "0")) >= 0, "tiles show numbers")
-        for chart in ("#throughput canvas", "#latency canvas", "#heat"):
-            checks.that(page.locator(chart).evaluate(COLOURS) > 5, f"{chart} is drawn")
+        is_drawn(page, checks, "#throughput canvas", "--line-1")
+        is_drawn(page, checks, "#latency canvas", "--line-1")
+        is_drawn(page, checks, "#heat", "--heat-4")
         for text in holds:
             page.wait_for_function("(text) => document.getElementById('slow').textContent.includes(text)", arg=text)
         checks.that(page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out sideways")
@@ -272,6 +290,18 @@ def keeps_up_when_busy(browser, checks, url):
         checks.that(page.locator("#endpoint option").count() == 1001, "all endpoints can be chosen")
 
 
+def shows_single_seconds(browser, checks, url):
+    with checks.at("hardly any requests"), scripted.Scripted(url, scripted.sparse) as server, \
+            opened(browser, checks, server.url) as page:
+        page.wait_for_selector("#banner[data-state=note]")
+        page.wait_for_selector("#last[data-t]")
+        checks.that("5 bytes not read" in page.inner_text("#banner"), "what was not read is noted")
+        for colour in ("--line-1", "--line-2", "--line-3", "--line-4"):
+            is_drawn(page, checks, "#latency canvas", colour)
+        checks.that("No slow requests yet" in page.inner_text("#slow"), "nothing slow is said")
+        checks.that("No requests in the last minute" in page.inner_text("#operations"), "no operations are said")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
@@ -293,6 +323,7 @@ def main():
         chooses(browser, checks, url, given.out)
         survives_hostility(browser, checks, url, given.out)
         keeps_up_when_busy(browser, checks, url)
+        shows_single_seconds(browser, checks, url)
         browser.close()
     print(f"took {time.monotonic() - started:.0f} s")
     print(f"{checks.passed} passed, {checks.failed} failed")

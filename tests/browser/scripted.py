@@ -185,3 +185,21 @@ def busy(scripted, _, send):
         send("tick", {"t": now, "servers": servers, "operations": operations, "slow": requests, "ledger": ledger()})
         if scripted.ended.wait(1):
             return 200
+
+
+def sparse(scripted, _, send):
+    """One endpoint that is heard in every fourth second."""
+    now = int(time.time())
+    heard = server("10.0.0.1:6379", 3)
+    columns = history(now, 40, [heard])
+    for name, column in columns["servers"][0].items():
+        if name not in ("name", "protocols"):
+            silent = 0 if isinstance(column[0], int) else None
+            columns["servers"][0][name] = [it if at % 4 == 0 else silent for at, it in enumerate(column)]
+    send("hello", hello())
+    send("history", columns)
+    while True:
+        unread = {**ledger(), "unread_bytes": 5}
+        send("tick", {"t": int(time.time()), "servers": [], "operations": [], "slow": [], "ledger": unread})
+        if scripted.ended.wait(1):
+            return 200

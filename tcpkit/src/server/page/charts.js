@@ -61,7 +61,7 @@ class LineChart {
         { ...axis, size: 64, space: 34, values: (_, at) => at.map((v) => (v == null ? "" : this.format(v))) },
       ],
       series: [{}, ...lines.map(({ label, colour: name }) => ({
-        label, stroke: palette.get(name), width: 1.5, points: { size: 4, fill: palette.get(name) },
+        label, stroke: palette.get(name), width: 1.5, points: { size: 4, width: 1, fill: palette.get(name), filter: lonely },
       }))],
       hooks: { setCursor: [() => this.showValues()] },
     }, this.data, this.host);
@@ -89,6 +89,13 @@ class LineChart {
     const x = this.data[0][Math.min(Math.max(to, 0), last)];
     this.plot.setCursor({ left: this.plot.valToPos(x, "x"), top: 1 });
   }
+}
+
+// Values without a neighbour, which no line shows: they get a point.
+function lonely(plot, line, isEveryPointShown) {
+  if (isEveryPointShown) return null;
+  const values = plot.data[line];
+  return [...values.keys()].filter((at) => values[at] != null && values[at - 1] == null && values[at + 1] == null);
 }
 
 // The colours of the theme in force. A new version makes everything that was drawn with the old be drawn anew.
