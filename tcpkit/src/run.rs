@@ -38,6 +38,7 @@ use crate::{
     pipeline::{Asked as AskedOfLoop, Control, Pipeline, PipelineError},
     protocol::{DecodeOptions, Selection},
     script::{self, Metrics, Script, Wants},
+    server,
     sink::{
         SinkError, SinkKind, Style,
         file::{FileLink, FileSink, FileSinkConfig},
@@ -258,7 +259,9 @@ fn capture(
         output = output.each_once();
     }
     say(&match monitoring.address() {
-        Some(address) => format!("tcpkit: {does}\ntcpkit: statistics on http://{address}/"),
+        Some(address) => {
+            format!("tcpkit: {does}\ntcpkit: statistics on {}", server::url(address))
+        }
         None => format!("tcpkit: {does}"),
     });
     let make = || {

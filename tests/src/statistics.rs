@@ -152,7 +152,7 @@ impl Events {
     /// The next one: its name and its data.
     #[track_caller]
     #[must_use]
-    pub fn next(&mut self) -> (String, Value) {
+    pub fn receive(&mut self) -> (String, Value) {
         let mut name = String::new();
         loop {
             let mut line = String::new();

@@ -30,6 +30,12 @@ const LEDGER_TIME: Duration = Duration::from_millis(500);
 /// How long to wait when the system cannot give another connection (too many files are open).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What a browser calls an address.
+#[must_use]
+pub fn url(address: SocketAddr) -> String {
+    format!("http://{address}/")
+}
+
 /// What there is to tell.
 pub struct Sources {
     /// What was counted of transactions.

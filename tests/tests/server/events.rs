@@ -27,7 +27,7 @@ fn each_second_is_told_and_remembered() {
     let _redis = RedisServer::start(&far);
     let agent = Agent::start(&near, "-i veth0 --slow 5 tcp port 6379");
     let mut listener = Events::listen(&near);
-    let mut events = vec![listener.next(), listener.next()];
+    let mut events = vec![listener.receive(), listener.receive()];
     assert_eq!((&*events[0].0, &*events[1].0), ("hello", "history"));
     assert_eq!(events[0].1["version"], "0.1.0");
     assert_eq!(events[0].1["protocols"], json!(["redis"]));
@@ -40,7 +40,7 @@ fn each_second_is_told_and_remembered() {
     client.say("debug sleep 0.03");
     let mut last = 0;
     while requests(&events) < 102 {
-        let (name, data) = listener.next();
+        let (name, data) = listener.receive();
         assert_eq!(name, "tick");
         let t = data["t"].as_u64().unwrap();
         assert!(last == 0 || t > last, "{t} behind {last}");
@@ -65,7 +65,7 @@ fn each_second_is_told_and_remembered() {
     );
     // Who comes later is told what was.
     let mut late = Events::listen(&near);
-    let late = [late.next(), late.next()];
+    let late = [late.receive(), late.receive()];
     assert_eq!(requests(&late), 102);
     let times = late[1].1["t"].as_array().unwrap();
     assert!(times.is_sorted_by_key(|it| it.as_u64()));

@@ -113,7 +113,7 @@ fn more_than_so_many_are_sent_away_and_others_served_again() {
     let netns = Netns::new();
     let agent = Agent::start(&netns, "-i lo --max-clients 2 tcp port 6379");
     let mut held: Vec<_> = (0..2).map(|_| statistics::Events::listen(&netns)).collect();
-    held.iter_mut().for_each(|it| assert_eq!(it.next().0, "hello"));
+    held.iter_mut().for_each(|it| assert_eq!(it.receive().0, "hello"));
     let mut late = connect(&netns, ADDRESS);
     assert!(until_closed(&mut late) < Duration::from_secs(1));
     held.pop();

@@ -24,7 +24,7 @@ fn everything_is_written_when_the_end_is_asked_for() {
         let agent = Agent::start_with(&near, &options);
         // Some listen, some are about to ask.
         let mut listener = Events::listen(&near);
-        assert_eq!(listener.next().0, "hello");
+        assert_eq!(listener.receive().0, "hello");
         let _silent = statistics::connect(&near, statistics::ADDRESS);
         let mut client = Client::connect(&near, SERVER);
         for number in 0..500 {
