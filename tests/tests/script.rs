@@ -9,6 +9,8 @@
 
 #[path = "script/connections.rs"]
 mod connections;
+#[path = "script/dns.rs"]
+mod dns;
 #[path = "script/errors.rs"]
 mod errors;
 #[path = "script/limits.rs"]
