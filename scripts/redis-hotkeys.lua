@@ -26,7 +26,7 @@ local top = require "lib.top"
 -- Keys that are counted at a time.
 local MAX_KEYS = 10000
 
-local opt, is_due
+local opt, report
 local requests, bytes, total_requests, total_bytes
 
 local function reset()
@@ -36,7 +36,7 @@ end
 
 function init(given)
     opt = options.read(given, { top = 20, every = 0, json = false })
-    is_due = options.timer(opt.every)
+    tick = tables.every(opt.every, report, reset)
     reset()
 end
 
@@ -72,7 +72,7 @@ local function show(name, header, sums, total)
     }, rows)
 end
 
-local function report()
+function report()
     if total_requests == 0 then
         return
     end
@@ -80,15 +80,4 @@ local function report()
     show("bytes", "BYTES", bytes, total_bytes)
 end
 
-function tick(now)
-    if is_due(now) then
-        tables.now = now
-        report()
-        tables.now = nil
-        reset()
-    end
-end
-
-function finish()
-    report()
-end
+finish = report

@@ -24,7 +24,7 @@ local top = require "lib.top"
 
 local MAX_CONNECTIONS = 1000
 
-local opt, is_due, worst, all
+local opt, report, worst, all
 
 local function reset()
     worst = top.largest(MAX_CONNECTIONS)
@@ -36,7 +36,7 @@ end
 
 function init(given)
     opt = options.read(given, { top = 20, every = 0, json = false })
-    is_due = options.timer(opt.every)
+    tick = tables.every(opt.every, report, reset)
     reset()
 end
 
@@ -71,7 +71,7 @@ function connection(c)
     end)
 end
 
-local function report()
+function report()
     local rows = {}
     for _, it in ipairs(worst.list(opt.top)) do
         it.entry.weight = nil
@@ -103,15 +103,4 @@ local function report()
         percent(all.server_again_bytes, all.server_bytes), all.syn, all.synack))
 end
 
-function tick(now)
-    if is_due(now) then
-        tables.now = now
-        report()
-        tables.now = nil
-        reset()
-    end
-end
-
-function finish()
-    report()
-end
+finish = report

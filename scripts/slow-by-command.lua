@@ -23,16 +23,20 @@ local top = require "lib.top"
 
 local MAX_OPERATIONS = 1000
 
-local opt, is_due, groups
+local opt, report, groups
 
 local function make(protocol, operation)
     return { protocol = protocol, operation = operation, errors = 0, latency = tcpkit.histogram() }
 end
 
+local function begin()
+    groups = top.groups(MAX_OPERATIONS, make)
+end
+
 function init(given)
     opt = options.read(given, { sort = { "total", "p99", "count", "max" }, top = 30, every = 0, json = false })
-    is_due = options.timer(opt.every)
-    groups = top.groups(MAX_OPERATIONS, make)
+    tick = tables.every(opt.every, report, begin)
+    begin()
 end
 
 function transaction(t)
@@ -46,7 +50,7 @@ end
 -- What rows are sorted by, for each `sort`.
 local SORT = { total = "total_ms", p99 = "p99_ms", count = "count", max = "max_ms" }
 
-local function report()
+function report()
     local rows, total = {}, 0
     local function add(group, protocol, operation)
         local row = tables.add_percentiles({
@@ -96,15 +100,4 @@ local function report()
     }), rows)
 end
 
-function tick(now)
-    if is_due(now) then
-        tables.now = now
-        report()
-        tables.now = nil
-        groups = top.groups(MAX_OPERATIONS, make)
-    end
-end
-
-function finish()
-    report()
-end
+finish = report

@@ -1,4 +1,6 @@
 -- Tables for people, with aligned columns, or the same rows as lines of JSON.
+local options = require "lib.options"
+
 local M = {}
 
 -- Characters, not bytes: continuation bytes of UTF-8 are not counted.
@@ -26,6 +28,19 @@ M.now = nil
 
 function M.title(text)
     return M.now and os.date("%Y-%m-%d %H:%M:%S ", M.now) .. text or text
+end
+
+-- A tick() that reports every `seconds` (never with 0), and then begins anew.
+function M.every(seconds, report, begin)
+    local is_due = options.timer(seconds)
+    return function(now)
+        if is_due(now) then
+            M.now = now
+            report()
+            M.now = nil
+            begin()
+        end
+    end
 end
 
 -- Prints rows, each a table of values by name. A column is { name, header, format }: with a format, its

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod engine;
+mod exposition;
 pub mod filter;
 pub mod flow;
 pub mod ledger;

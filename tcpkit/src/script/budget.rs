@@ -99,11 +99,6 @@ impl Budget {
         Ok(budget)
     }
 
-    /// The limits.
-    pub(super) fn limits(&self) -> Limits {
-        self.0.limits
-    }
-
     /// A callback begins.
     pub(super) fn begin(&self) {
         self.0.used.set(0);

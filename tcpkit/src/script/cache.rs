@@ -1,17 +1,27 @@
 //! Values that are costly to make, by what they are made of: some of those used last.
 
+use std::{
+    borrow::Borrow,
+    hash::{BuildHasher, Hash},
+};
+
+use foldhash::fast::RandomState;
+
 /// A place for each value of the key's hash, modulo its size. A newer key takes an older one's place.
 #[derive(Debug)]
 pub(super) struct Cache<K, V> {
     places: Vec<Option<(K, V)>>,
     /// Taken where there is no place.
     spare: Option<(K, V)>,
+    hasher: RandomState,
 }
 
 impl<K, V> Cache<K, V> {
     /// Keeps at most `size` values.
     pub(super) fn new(size: usize) -> Self {
-        Self { places: std::iter::repeat_with(|| None).take(size).collect(), spare: None }
+        let places = std::iter::repeat_with(|| None).take(size).collect();
+        // Seeded at random: keys come from whoever can send packets.
+        Self { places, spare: None, hasher: RandomState::default() }
     }
 
     /// Forgets everything.
@@ -20,23 +30,23 @@ impl<K, V> Cache<K, V> {
         self.spare = None;
     }
 
-    /// The value for a key: `is_it` knows it, `make` makes both. `hash` may be anything that tells keys
-    /// apart.
-    pub(super) fn find<E>(
+    /// The value for a key, which `make` makes where it is not kept.
+    pub(super) fn find<Q, E>(
         &mut self,
-        hash: u64,
-        is_it: impl Fn(&K) -> bool,
-        make: impl FnOnce() -> Result<(K, V), E>,
-    ) -> Result<&V, E> {
-        // Multiplied so that neighbours, such as addresses, fall on different places.
-        let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let count = self.places.len();
-        let at = usize::try_from(mixed).unwrap_or(0).checked_rem(count).unwrap_or(0);
+        key: &Q,
+        make: impl FnOnce() -> Result<V, E>,
+    ) -> Result<&V, E>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or(0);
+        let at = hash.checked_rem(self.places.len()).unwrap_or(0);
         let place = self.places.get_mut(at).unwrap_or(&mut self.spare);
-        let kept = place.take().filter(|(key, _)| is_it(key));
+        let kept = place.take().filter(|(known, _)| known.borrow() == key);
         let (_, value) = place.insert(match kept {
             Some(kept) => kept,
-            None => make()?,
+            None => (key.to_owned(), make()?),
         });
         Ok(value)
     }
@@ -53,9 +63,9 @@ mod tests {
         let mut find = |key: u64, cache: &mut Cache<u64, String>| {
             let make = || {
                 made += 1;
-                Ok::<_, ()>((key, key.to_string()))
+                Ok::<_, ()>(key.to_string())
             };
-            cache.find(key, |it| *it == key, make).cloned()
+            cache.find(&key, make).cloned()
         };
         for key in [1, 1, 1, 2, 2] {
             assert_eq!(find(key, &mut cache), Ok(key.to_string()));
@@ -65,6 +75,6 @@ mod tests {
         }
         assert!(made <= 102);
         cache.clear();
-        assert!(cache.find(1, |_| true, || Err(())).is_err());
+        assert!(cache.find(&1, || Err(())).is_err());
     }
 }

@@ -112,10 +112,9 @@ fn innermost(error: &mlua::Error) -> &mlua::Error {
 /// The message with its traceback, without names of the library that runs the script.
 fn explain(error: &mlua::Error) -> String {
     match error {
-        mlua::Error::SyntaxError { message, .. } | mlua::Error::RuntimeError(message) => {
-            message.clone()
-        }
-        mlua::Error::MemoryError(message) => message.clone(),
+        mlua::Error::SyntaxError { message, .. }
+        | mlua::Error::RuntimeError(message)
+        | mlua::Error::MemoryError(message) => message.clone(),
         mlua::Error::CallbackError { traceback, cause } => {
             let cause = explain(cause);
             match cause.contains(TRACEBACK) || traceback.is_empty() {
@@ -123,7 +122,6 @@ fn explain(error: &mlua::Error) -> String {
                 false => format!("{cause}\n{traceback}"),
             }
         }
-        mlua::Error::ExternalError(error) => error.to_string(),
         error => error.to_string(),
     }
 }

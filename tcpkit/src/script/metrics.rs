@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use crate::exposition::LabelValue;
+
 /// The most series that a script may make.
 const MAX_SERIES: usize = 10_000;
 
@@ -124,16 +126,7 @@ fn write_series(
         out.write_str(name)?;
         for (at, (label, text)) in labels.iter().enumerate() {
             let open = if at == 0 { '{' } else { ',' };
-            write!(out, "{open}{label}=\"")?;
-            for c in text.chars() {
-                match c {
-                    '\\' => out.write_str("\\\\")?,
-                    '"' => out.write_str("\\\"")?,
-                    '\n' => out.write_str("\\n")?,
-                    c => out.write_char(c)?,
-                }
-            }
-            out.write_char('"')?;
+            write!(out, "{open}{label}=\"{}\"", LabelValue(text))?;
         }
         let close = if labels.is_empty() { "" } else { "}" };
         match *value {

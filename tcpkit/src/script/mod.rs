@@ -1,7 +1,8 @@
 //! Lua scripts: the user's own analysis of packets, transactions and connections (`-S`).
 //!
-//! A script is a [`Sink`](crate::sink::Sink): it gets what other outputs get, and what it prints is an output. Its language
-//! is Lua 5.2, as existing scripts expect. `scripts/library/tcpkit.lua` is what it may use.
+//! A script is a [`Sink`](crate::sink::Sink): it gets what other outputs get, and what it prints is an
+//! output. Its language is Lua 5.2, as existing scripts expect. `scripts/library/tcpkit.lua` is what it
+//! may use.
 
 mod budget;
 mod cache;
@@ -202,7 +203,7 @@ impl Script {
             (Err(error), _) if error.downcast_ref::<Exit>().is_some() => None,
             _ if !is_shown => Some(String::new()),
             (Ok(()), Some(exceeded)) => Some(exceeded.in_words()),
-            (Err(error), exceeded) => Some(describe(&error, exceeded, self.budget.limits())),
+            (Err(error), exceeded) => Some(describe(&error, exceeded, self.options.limits)),
         }
     }
 

@@ -83,15 +83,10 @@ impl Packets {
         };
         let Self { call, addresses: texts, interfaces, words, names, .. } = self;
         let ns = unix_ns % 1_000_000_000;
-        let interface = interfaces.find(
-            u64::from(frame.ifindex),
-            |known| *known == frame.ifindex,
-            || {
-                let name = names.find(frame.ifindex);
-                let text = name.map(|name| lua.create_string(&*name)).transpose()?;
-                mlua::Result::Ok((frame.ifindex, text))
-            },
-        )?;
+        let interface = interfaces.find(&frame.ifindex, || {
+            let name = names.find(frame.ifindex);
+            name.map(|name| lua.create_string(&*name)).transpose()
+        })?;
         let way = match frame.direction {
             HookDirection::Ingress => Some(&words.into),
             HookDirection::Egress => Some(&words.out),
@@ -145,12 +140,5 @@ fn address<'t>(
     texts: &'t mut Cache<u128, LuaString>,
     end: &Endpoint,
 ) -> mlua::Result<&'t LuaString> {
-    let number = end.number();
-    #[expect(clippy::cast_possible_truncation, reason = "any bits tell addresses apart")]
-    let hash = (number >> 64) as u64 ^ number as u64;
-    texts.find(
-        hash,
-        |known| *known == number,
-        || Ok((number, lua.create_string(end.ip().to_string())?)),
-    )
+    texts.find(&end.number(), || lua.create_string(end.ip().to_string()))
 }

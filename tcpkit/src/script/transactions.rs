@@ -3,7 +3,7 @@
 //! Texts and fields are packed into one string, which is taken apart when a script touches one of them:
 //! most scripts look at a few numbers of most transactions.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, fmt};
 
 use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 
@@ -84,14 +84,7 @@ fn table<'t>(
     make: &Function,
     end: &Endpoint,
 ) -> mlua::Result<&'t Table> {
-    let number = end.number();
-    #[expect(clippy::cast_possible_truncation, reason = "any bits tell addresses apart")]
-    let hash = ((number >> 64) as u64 ^ number as u64).rotate_left(16) ^ u64::from(end.port());
-    tables.find(
-        hash,
-        |known| known == end,
-        || Ok((*end, make.call((end.ip().to_string(), end.port()))?)),
-    )
+    tables.find(end, || make.call((end.ip().to_string(), end.port())))
 }
 
 /// Texts that stand in many transactions.
@@ -103,13 +96,17 @@ struct Words {
 
 impl Words {
     fn new(lua: &Lua) -> mlua::Result<Self> {
-        let text = |text: &str| lua.create_string(text);
+        let text = |text: &dyn fmt::Display| lua.create_string(text.to_string());
+        let status = [Status::Ok, Status::Error, Status::Unknown];
+        let quality = [Quality::Exact, Quality::Midstream, Quality::Gap, Quality::Truncated];
+        let [ok, error, unknown] = status.map(|it| text(&it));
+        let [exact, midstream, gap, truncated] = quality.map(|it| text(&it));
         Ok(Self {
-            status: [text("ok")?, text("error")?, text("unknown")?],
-            quality: [text("exact")?, text("midstream")?, text("gap")?, text("truncated")?],
+            status: [ok?, error?, unknown?],
+            quality: [exact?, midstream?, gap?, truncated?],
             protocols: PROTOCOLS
                 .iter()
-                .map(|it| Ok((it.name, text(it.name)?)))
+                .map(|it| Ok((it.name, text(&it.name)?)))
                 .collect::<mlua::Result<_>>()?,
         })
     }
@@ -141,7 +138,7 @@ impl Words {
 /// Hands transactions to the script.
 pub(super) struct Transactions {
     call: Function,
-    operations: Cache<Box<str>, LuaString>,
+    operations: Cache<String, LuaString>,
     words: Words,
     packed: Vec<u8>,
 }
@@ -170,11 +167,7 @@ impl Transactions {
         pack(packed, it, &mut names.borrow_mut());
         let packed = lua.create_string(packed)?;
         let (client, server) = ends.tables(&it.client, &it.server)?;
-        let operation = operations.find(
-            hash(it.operation),
-            |known| **known == *it.operation,
-            || mlua::Result::Ok((it.operation.into(), lua.create_string(it.operation)?)),
-        )?;
+        let operation = operations.find(it.operation, || lua.create_string(it.operation))?;
         let timing = &it.timing;
         let is_special = it.cancelled || it.first_ns.is_some() || it.deadline_ns.is_some();
         let special = is_special.then(|| {
@@ -218,13 +211,6 @@ impl<T: IntoLuaMulti> IntoLuaMulti for Special<T> {
 #[expect(clippy::cast_precision_loss, reason = "exact up to 104 days")]
 fn us(ns: u64) -> f64 {
     ns as f64 / 1000.0
-}
-
-/// Any number that tells texts apart: FNV-1a.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// Packs the number of the names, the two texts (each with its length in front, two bytes, little-endian)

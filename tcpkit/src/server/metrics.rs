@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::{
+    exposition::LabelValue,
     ledger::{Ledger, Metric, MetricKind},
     script::Metrics,
     stats::{BUCKETS, Collector, Counts, Key, server_name},
@@ -59,7 +60,7 @@ fn write_all(
             labels => {
                 let labels: Vec<_> = labels
                     .iter()
-                    .map(|(label, text)| format!("{label}=\"{}\"", Escaped(text)))
+                    .map(|(label, text)| format!("{label}=\"{}\"", LabelValue(text)))
                     .collect();
                 writeln!(out, "{name}{{{}}} {value}", labels.join(","))?;
             }
@@ -100,24 +101,7 @@ fn labels(key: &Key) -> String {
     format!(
         "server=\"{}\",protocol=\"{}\",operation=\"{}\"",
         server_name(key.server.as_ref()),
-        Escaped(key.protocol),
-        Escaped(&key.operation)
+        LabelValue(key.protocol),
+        LabelValue(&key.operation)
     )
-}
-
-/// A label's value: backslash, quotation mark and the end of a line are escaped.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '\\' => f.write_str("\\\\")?,
-                '"' => f.write_str("\\\"")?,
-                '\n' => f.write_str("\\n")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
 }

@@ -113,15 +113,12 @@ impl Collector {
         self.series.iter()
     }
 
-    /// Totals by server, in the order of their names; `None` stands for servers that found no place.
+    /// Totals by server, in the order of their names.
     #[must_use]
-    pub fn servers(&self) -> BTreeMap<String, (Option<Endpoint>, Counts)> {
-        let mut servers: BTreeMap<String, (Option<Endpoint>, Counts)> = BTreeMap::new();
+    pub fn servers(&self) -> BTreeMap<String, Counts> {
+        let mut servers: BTreeMap<String, Counts> = BTreeMap::new();
         for (key, it) in self.series() {
-            let name = server_name(key.server.as_ref());
-            let (_, counts) =
-                servers.entry(name).or_insert_with(|| (key.server, Counts::default()));
-            counts.add(&it.totals);
+            servers.entry(server_name(key.server.as_ref())).or_default().add(&it.totals);
         }
         servers
     }

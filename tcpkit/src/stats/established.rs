@@ -10,7 +10,7 @@ use super::{BUCKETS, Collector};
 #[must_use]
 pub fn json(collector: &Collector) -> String {
     let mut text = String::from("{");
-    for (at, (name, (_, counts))) in collector.servers().into_iter().enumerate() {
+    for (at, (name, counts)) in collector.servers().into_iter().enumerate() {
         let comma = if at > 0 { ", " } else { "" };
         // Writing to a string cannot fail, and an end's name needs no escapes.
         let _ = write!(
