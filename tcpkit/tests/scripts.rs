@@ -21,7 +21,7 @@ mod hostile_dns;
 #[path = "scripts/numbers.rs"]
 mod numbers;
 
-use std::{collections::BTreeSet, env, fs, path::Path};
+use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
 
 use self::agent::{FIXTURES, SCRIPTS, fixture, run, run_words};
 
@@ -159,6 +159,15 @@ fn every_script_is_tested() {
     for script in scripts {
         assert!(about.contains(&format!("`{script}`")), "{script} is missing in scripts/README.md");
     }
+}
+
+#[test]
+fn the_api_is_the_library_for_editors() {
+    let agent = env!("CARGO_BIN_EXE_tcpkit");
+    let output = Command::new(agent).arg("--script-api").output().expect("the agent runs");
+    assert!(output.status.success());
+    let library = fs::read(Path::new(SCRIPTS).join("library/tcpkit.lua")).expect("it is there");
+    assert!(output.stdout == library, "it prints something else than scripts/library/tcpkit.lua");
 }
 
 #[test]
