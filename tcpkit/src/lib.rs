@@ -16,6 +16,7 @@ mod exposition;
 pub mod filter;
 pub mod flow;
 pub mod ledger;
+pub mod messages;
 pub mod output;
 pub mod packet;
 pub mod pcapfile;

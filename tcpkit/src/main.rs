@@ -1,12 +1,9 @@
 //! The tcpkit command.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use log::LevelFilter;
-use tcpkit::{capture::CaptureError, cli::Cli, filter::FilterError, run::run};
+use tcpkit::{capture::CaptureError, cli::Cli, filter::FilterError, messages, run::run};
 
 /// The exit code for a command line that makes no sense; clap's own.
 const WRONG_USAGE: u8 = 2;
@@ -19,12 +16,11 @@ fn main() -> ExitCode {
         2 => LevelFilter::Debug,
         _ => LevelFilter::Trace,
     };
-    env_logger::Builder::new().filter_level(level).parse_default_env().init();
+    messages::open_log(level);
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            // Nobody is left to be told if stderr is gone.
-            let _ = writeln!(io::stderr(), "tcpkit: {}", in_one_line(&error));
+            messages::say(&format!("tcpkit: {}", in_one_line(&error)));
             if is_usage(&error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }

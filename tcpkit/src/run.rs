@@ -34,6 +34,7 @@ use crate::{
     engine::Engine,
     filter::CaptureFilter,
     ledger::Ledger,
+    messages::say,
     output::{Output, Takes},
     pipeline::{Asked as AskedOfLoop, Control, Pipeline, PipelineError},
     protocol::{DecodeOptions, Selection},
@@ -81,23 +82,31 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // Before anything is attached, so that no signal finds the process unprepared.
         let mut signals = Signals::new()?;
         let control = Arc::new(Control::default());
-        let monitoring = Monitoring::start(&cli, &control).await?;
+        let monitoring = Arc::new(Monitoring::open(&cli, &control).await?);
+        let (begin, mut begun) = oneshot::channel();
         let (done, mut ended) = oneshot::channel();
         let capture = {
-            let control = Arc::clone(&control);
+            let (control, monitoring) = (Arc::clone(&control), Arc::clone(&monitoring));
             let thread = thread::Builder::new().name("capture".into()).stack_size(CAPTURE_STACK);
             thread.spawn(move || {
-                let result = capture(&cli, filter, &control, &monitoring);
+                let result = capture(&cli, filter, &control, &monitoring, begin);
                 // The receiver is gone only when the process is about to end.
                 let _ = done.send(());
                 result
             })?
         };
         let mut asked_at = None;
+        let mut has_begun = false;
         loop {
             let is_stopping = control.is_stopping();
             tokio::select! {
                 _ = &mut ended => break,
+                result = &mut begun, if !has_begun => {
+                    has_begun = true;
+                    if result.is_ok() {
+                        monitoring.serve();
+                    }
+                }
                 // A worker asked for it.
                 () = control.stopped(), if !is_stopping => {}
                 () = time::sleep(STOP_TIME), if is_stopping => {
@@ -187,6 +196,7 @@ fn capture(
     filter: CaptureFilter,
     control: &Control,
     monitoring: &Monitoring,
+    begin: oneshot::Sender<()>,
 ) -> anyhow::Result<ExitCode> {
     // Before anything is attached: a script with an error does not get so far.
     let script = cli.script.options(control.stop_flag()).map(Script::load).transpose()?;
@@ -264,6 +274,8 @@ fn capture(
         }
         None => format!("tcpkit: {does}"),
     });
+    // The receiver is there until this thread ends.
+    let _ = begin.send(());
     let make = || {
         let output = Output::new(cli.count());
         match &decoding {
@@ -479,10 +491,4 @@ fn report(ledger: &Ledger, metrics: Option<&Metrics>) {
     if let Some(metrics) = metrics.filter(|metrics| !metrics.is_empty()) {
         say(metrics.to_string().trim_end());
     }
-}
-
-/// Writes lines to stderr, in one piece.
-fn say(lines: &str) {
-    // Nobody is left to be told if stderr is gone.
-    let _ = io::stderr().lock().write_all(format!("{lines}\n").as_bytes());
 }

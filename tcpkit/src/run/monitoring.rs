@@ -3,13 +3,14 @@
 use std::{
     io::{self, IsTerminal, Write as _},
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use anyhow::Context as _;
 
 use crate::{
     cli::{Cli, Listen},
+    messages::say,
     pipeline::Control,
     script::Metrics,
     server::{Server, Sources},
@@ -24,6 +25,9 @@ pub(super) struct Monitoring {
     summary: Option<Summary>,
     script: Arc<OnceLock<Metrics>>,
     address: Option<SocketAddr>,
+    /// What begins to answer once the run has begun.
+    server: Mutex<Option<(Server, Sources)>>,
+    max_clients: usize,
 }
 
 /// Where the table goes.
@@ -34,8 +38,8 @@ enum Summary {
 }
 
 impl Monitoring {
-    /// Begins to answer, from the runtime that this is called in.
-    pub(super) async fn start(cli: &Cli, control: &Arc<Control>) -> anyhow::Result<Self> {
+    /// Opens the port, at which nobody is answered yet.
+    pub(super) async fn open(cli: &Cli, control: &Arc<Control>) -> anyhow::Result<Self> {
         let below_lines = cli.prints_transactions();
         let summary =
             cli.prints_summary(io::stdout().is_terminal()).then_some(match cli.is_for_programs() {
@@ -50,18 +54,27 @@ impl Monitoring {
         let statistics = (summary.is_some() || server.is_some())
             .then(|| Arc::new(Statistics::new(cli.statistics.max_series(), slow)));
         let script = Arc::new(OnceLock::new());
-        let mut address = None;
-        if let (Some(server), Some(statistics)) = (server, &statistics) {
-            address = Some(server.address());
+        let address = server.as_ref().map(Server::address);
+        let server = server.zip(statistics.as_ref()).map(|(server, statistics)| {
             let sources = Sources {
                 statistics: Arc::clone(statistics),
                 control: Arc::clone(control),
                 script: Arc::clone(&script),
                 protocols: names(cli),
             };
-            tokio::spawn(server.run(sources, cli.statistics.max_clients()));
+            (server, sources)
+        });
+        let max_clients = cli.statistics.max_clients();
+        let server = Mutex::new(server);
+        Ok(Self { statistics, summary, script, address, server, max_clients })
+    }
+
+    /// Begins to answer, on the runtime that this is called in.
+    pub(super) fn serve(&self) {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((server, sources)) = server {
+            tokio::spawn(server.run(sources, self.max_clients));
         }
-        Ok(Self { statistics, summary, script, address })
     }
 
     /// Where statistics can be asked for.
@@ -94,7 +107,10 @@ impl Monitoring {
                 Stdout::default().write_all(format!("\n{table}").as_bytes())
             }
             Summary::Stdout { below_lines: false } => Stdout::default().write_all(table.as_bytes()),
-            Summary::Stderr => io::stderr().write_all(table.as_bytes()),
+            Summary::Stderr => {
+                say(table.trim_end());
+                Ok(())
+            }
         };
     }
 }

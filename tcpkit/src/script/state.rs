@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, RefCell},
     fs,
-    io::{self, Write},
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -20,7 +19,7 @@ use super::{
     printer::Printer,
     transactions::{FieldNames, unpack},
 };
-use crate::sink::localtime::TimeFormat;
+use crate::{messages, sink::localtime::TimeFormat};
 
 /// What the script's functions share with the agent.
 #[derive(Clone)]
@@ -144,8 +143,7 @@ fn output(lua: &Lua, shared: &Shared, native: &Table) -> mlua::Result<()> {
     native.set(
         "write_error",
         lua.create_function(|_, text: LuaString| {
-            // Nobody is left to be told if stderr is gone.
-            let _ = io::stderr().lock().write_all(&text.as_bytes());
+            messages::write(&text.as_bytes());
             Ok(())
         })?,
     )?;
