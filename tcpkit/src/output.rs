@@ -4,6 +4,7 @@ use crate::{
     capture::Frame,
     ledger::{Ledger, OutputCounts},
     packet::Once,
+    reload::Reload,
     sink::{Sink, SinkError},
     transaction::Transaction,
     walltime::WallTimes,
@@ -35,8 +36,8 @@ pub struct Takes {
 struct Taker {
     sink: Box<dyn Sink>,
     takes: Takes,
-    /// How long transactions have to take, in ns.
-    least_ns: u64,
+    /// Whether it gets transactions that took less than the threshold.
+    takes_short: bool,
 }
 
 /// How often sinks are told that time passes, in ns of wall-clock time.
@@ -92,11 +93,8 @@ impl Output {
     #[must_use]
     pub fn with_transactions(mut self, sink: Box<dyn Sink>, threshold_ns: u64) -> Self {
         self.counts.prints_transactions = true;
-        self.with_threshold(threshold_ns).with(
-            sink,
-            Takes { transactions: true, ..Takes::default() },
-            threshold_ns,
-        )
+        self.set_threshold(threshold_ns);
+        self.with(sink, Takes { transactions: true, ..Takes::default() }, false)
     }
 
     /// Hands what it `takes` to a further sink; transactions of at least `threshold_ns`.
@@ -104,7 +102,8 @@ impl Output {
     pub fn with_script(mut self, sink: Box<dyn Sink>, takes: Takes, threshold_ns: u64) -> Self {
         // It may have asked for the end before anything began.
         self.is_full |= sink.is_done();
-        self.with_threshold(threshold_ns).with(sink, takes, threshold_ns)
+        self.set_threshold(threshold_ns);
+        self.with(sink, takes, false)
     }
 
     /// Hands every transaction to a further sink, however short it was. It is not what the run is for:
@@ -113,23 +112,22 @@ impl Output {
     pub fn with_statistics(mut self, sink: Box<dyn Sink>) -> Self {
         self.least_ns = 0;
         self.counts_all = true;
-        self.with(sink, Takes { transactions: true, ..Takes::default() }, 0)
+        self.with(sink, Takes { transactions: true, ..Takes::default() }, true)
     }
 
-    fn with_threshold(mut self, threshold_ns: u64) -> Self {
+    fn set_threshold(&mut self, threshold_ns: u64) {
         self.threshold_ns = threshold_ns;
         self.least_ns = if self.counts_all { 0 } else { threshold_ns };
-        self
     }
 
-    fn with(mut self, sink: Box<dyn Sink>, takes: Takes, least_ns: u64) -> Self {
+    fn with(mut self, sink: Box<dyn Sink>, takes: Takes, takes_short: bool) -> Self {
         self.takes.packets |= takes.packets;
         self.takes.transactions |= takes.transactions;
         self.takes.time |= takes.time;
         if takes.time {
             self.next_second_ns = 0;
         }
-        self.takers.push(Taker { sink, takes, least_ns });
+        self.takers.push(Taker { sink, takes, takes_short });
         self
     }
 
@@ -137,14 +135,14 @@ impl Output {
     #[must_use]
     pub fn with_file(mut self, sink: Box<dyn Sink>) -> Self {
         self.counts.writes_packets = true;
-        self.with(sink, Takes { packets: true, ..Takes::default() }, 0)
+        self.with(sink, Takes { packets: true, ..Takes::default() }, true)
     }
 
     /// Prints packets.
     #[must_use]
     pub fn with_lines(mut self, sink: Box<dyn Sink>) -> Self {
         self.counts.prints_packets = true;
-        self.with(sink, Takes { packets: true, ..Takes::default() }, 0)
+        self.with(sink, Takes { packets: true, ..Takes::default() }, true)
     }
 
     /// Packets come from several places: each counts once.
@@ -231,15 +229,16 @@ impl Output {
         if latency_ns < self.least_ns || self.is_done() {
             return;
         }
-        for Taker { sink, takes, least_ns } in &mut self.takers {
-            if takes.transactions && latency_ns >= *least_ns {
+        let is_short = latency_ns < self.threshold_ns;
+        for Taker { sink, takes, takes_short } in &mut self.takers {
+            if takes.transactions && (*takes_short || !is_short) {
                 if let Err(error) = sink.on_transaction(transaction) {
                     self.error = Some(error);
                 }
                 self.is_full |= sink.is_done();
             }
         }
-        if latency_ns < self.threshold_ns {
+        if is_short {
             return;
         }
         self.counts.transactions += 1;
@@ -257,6 +256,13 @@ impl Output {
     /// Makes visible what was buffered.
     pub fn flush(&mut self) {
         self.each(|sink| sink.flush());
+    }
+
+    /// Goes on with what is wanted from now on.
+    pub fn reload(&mut self, reload: &Reload) {
+        self.set_threshold(reload.threshold_ns);
+        self.each(|sink| sink.on_reload(reload));
+        self.is_full |= self.takers.iter().any(|taker| taker.sink.is_done());
     }
 
     /// Whether a sink wants to know what was counted while the run goes on.

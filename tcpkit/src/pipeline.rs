@@ -17,6 +17,7 @@ use crate::{
     flow::role::Hints,
     ledger::Ledger,
     output::Output,
+    reload::{Reload, Reloads},
     sink::SinkError,
 };
 
@@ -33,6 +34,12 @@ pub struct Control {
     counted: Mutex<Ledger>,
     /// Tells those who wait that it was renewed.
     was_counted: Notify,
+    /// What is wanted from now on.
+    reloads: Reloads,
+    /// Whether this loop went round since somebody looked last.
+    went_round: Arc<AtomicBool>,
+    /// The same of the workers' loops.
+    others: Mutex<Vec<Arc<AtomicBool>>>,
     /// Whether the end of this loop is the end of all others.
     ends_all: bool,
 }
@@ -65,9 +72,13 @@ impl Control {
     /// nobody.
     #[must_use]
     pub fn of_worker(&self) -> Self {
+        let went_round = Arc::default();
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&went_round));
         Self {
+            went_round,
             stop: Arc::clone(&self.stop),
             stopped: Arc::clone(&self.stopped),
+            reloads: self.reloads.clone(),
             ends_all: true,
             ..Self::default()
         }
@@ -88,6 +99,20 @@ impl Control {
     pub fn answer(&self, ledger: Ledger) {
         *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
         self.was_counted.notify_waiters();
+    }
+
+    /// Whether all loops went round since this was asked last: none hangs, or waits for an output.
+    #[must_use]
+    pub fn all_went_round(&self) -> bool {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = others.iter().chain([&self.went_round]);
+        // Each is looked at, also behind one that did not.
+        all.map(|one| one.swap(false, Ordering::Relaxed)).fold(true, |all, one| all & one)
+    }
+
+    /// Tells all loops what is wanted from now on.
+    pub fn reload(&self, reload: Reload) {
+        self.reloads.push(reload);
     }
 
     /// Asks the loop to report its ledger.
@@ -178,7 +203,12 @@ impl<'a, H: Hints> Pipeline<'a, H> {
         mut on_asked: impl FnMut(Asked, Ledger),
     ) -> (Ledger, Result<(), PipelineError>) {
         let mut ending = Ok(());
+        let mut reloads = 0;
         while !control.is_stopping() && !self.output.is_done() {
+            control.went_round.store(true, Ordering::Relaxed);
+            if let Some(reload) = control.reloads.unseen(&mut reloads) {
+                self.reload(&reload);
+            }
             for (is_asked, asked) in
                 [(&control.report, Asked::Report), (&control.is_asked, Asked::Counted)]
             {
@@ -237,6 +267,14 @@ impl<'a, H: Hints> Pipeline<'a, H> {
             (Ok(()), None) => Ok(()),
         };
         (ledger, result)
+    }
+
+    #[cold]
+    fn reload(&mut self, reload: &Reload) {
+        self.output.reload(reload);
+        if let Some(engine) = &mut self.engine {
+            engine.leave_out_below(self.output.least_ns());
+        }
     }
 
     fn step(&mut self, control: Option<&Control>) -> Result<Progress, CaptureError> {

@@ -2,6 +2,8 @@
 
 mod hints;
 mod monitoring;
+mod reload;
+mod service;
 mod signals;
 
 use std::{
@@ -17,11 +19,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use caps::Capability;
 use tokio::{sync::oneshot, time};
 
 use self::{
     hints::RunHints,
     monitoring::Monitoring,
+    reload::Reloader,
     signals::{Asked, Signals},
 };
 use crate::{
@@ -34,9 +38,11 @@ use crate::{
     engine::Engine,
     filter::CaptureFilter,
     ledger::Ledger,
+    linefile::LineFile,
     messages::say,
     output::{Output, Takes},
     pipeline::{Asked as AskedOfLoop, Control, Pipeline, PipelineError},
+    privileges::{self, Privileges},
     protocol::{DecodeOptions, Selection},
     script::{self, Metrics, Script, Wants},
     server,
@@ -73,6 +79,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if cli.source.dump() > 0 {
         return dump(&cli, &filter).map(|()| ExitCode::SUCCESS);
     }
+    let cli = Arc::new(cli);
     let who = if cli.script.file().is_some() { "the script or the output" } else { "the output" };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -83,28 +90,45 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         let mut signals = Signals::new()?;
         let control = Arc::new(Control::default());
         let monitoring = Arc::new(Monitoring::open(&cli, &control).await?);
+        let lines = cli.output().map(open_lines).transpose()?;
+        let privileges = cli.process.privileges()?;
+        let drops = privileges.is_some();
         let (begin, mut begun) = oneshot::channel();
         let (done, mut ended) = oneshot::channel();
         let capture = {
             let (control, monitoring) = (Arc::clone(&control), Arc::clone(&monitoring));
+            let (cli, lines) = (Arc::clone(&cli), lines.clone());
             let thread = thread::Builder::new().name("capture".into()).stack_size(CAPTURE_STACK);
             thread.spawn(move || {
-                let result = capture(&cli, filter, &control, &monitoring, begin);
+                let result = capture(&cli, filter, &control, &monitoring, lines, privileges, begin);
                 // The receiver is gone only when the process is about to end.
                 let _ = done.send(());
                 result
             })?
         };
+        let reloader = Arc::new(Reloader {
+            cli,
+            control: Arc::clone(&control),
+            monitoring: Arc::clone(&monitoring),
+            lines,
+        });
         let mut asked_at = None;
         let mut has_begun = false;
+        let mut does: Arc<str> = Arc::default();
         loop {
             let is_stopping = control.is_stopping();
             tokio::select! {
                 _ = &mut ended => break,
                 result = &mut begun, if !has_begun => {
                     has_begun = true;
-                    if result.is_ok() {
+                    if let Ok(said) = result {
+                        does = said.into();
+                        if drops {
+                            privileges::give_up_all()?;
+                        }
                         monitoring.serve();
+                        service::tell(service::State::Ready(&does));
+                        tokio::spawn(service::give_signs_of_life(Arc::clone(&control)));
                     }
                 }
                 // A worker asked for it.
@@ -115,13 +139,19 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 }
                 signal = signals.next() => match signal {
                     Asked::Report => control.report(),
+                    Asked::Reload => {
+                        let reloader = Arc::clone(&reloader);
+                        let does = Arc::clone(&does);
+                        tokio::spawn(async move { reloader.reload(&does).await });
+                    }
                     // Once more: the output may be stuck. The kernel takes the programs off.
                     Asked::Stop if asked_at.is_some_and(|at: Instant| at.elapsed() >= AGAIN) => {
                         std::process::exit(130)
                     }
                     // A terminal that closes and timeout(1) may say so twice.
-                    Asked::Stop | Asked::HangUp => {
+                    Asked::Stop => {
                         asked_at.get_or_insert_with(Instant::now);
+                        service::tell(service::State::Stopping);
                         control.stop();
                     }
                 },
@@ -129,6 +159,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         capture.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the capture thread panicked")))
     })
+}
+
+fn open_lines(path: &Path) -> anyhow::Result<LineFile> {
+    LineFile::open(path).with_context(|| format!("cannot write to {} (-o)", path.display()))
 }
 
 fn read_filter(cli: &Cli) -> anyhow::Result<CaptureFilter> {
@@ -196,7 +230,9 @@ fn capture(
     filter: CaptureFilter,
     control: &Control,
     monitoring: &Monitoring,
-    begin: oneshot::Sender<()>,
+    lines: Option<LineFile>,
+    privileges: Option<Privileges>,
+    begin: oneshot::Sender<String>,
 ) -> anyhow::Result<ExitCode> {
     // Before anything is attached: a script with an error does not get so far.
     let script = cli.script.options(control.stop_flag()).map(Script::load).transpose()?;
@@ -206,26 +242,39 @@ fn capture(
             "the script has a function transaction(t), which is called with -p only: add -p"
         );
     }
-    let Opened { mut source, workers, link, several, follows_host, stdout, does } =
-        open(cli, &filter, wants)?;
+    let opened = open(cli, &filter, wants)?;
     let packets = &cli.packets;
-    let mut output = Output::new(cli.count());
-    if let Some(path) = packets.write() {
-        output = output.with_file(Box::new(FileSink::create(FileSinkConfig {
+    let file = packets.write().map(|path| {
+        FileSink::create(FileSinkConfig {
             path: path.to_owned(),
             per_packet_flush: packets.is_unbuffered(),
             max_bytes: packets.rotate_bytes(),
             seconds: packets.rotate_seconds(),
             count: packets.rotate_count(),
-            start_unix_ns: follows_host.then(unix_now_ns),
-            link,
-            names: source.interface_names(),
-        })?));
+            start_unix_ns: opened.follows_host.then(unix_now_ns),
+            link: opened.link,
+            names: opened.source.interface_names(),
+        })
+    });
+    let file = file.transpose()?;
+    if let Some(privileges) = &privileges {
+        privileges.drop_all_but(&opened.capabilities, |user| {
+            file.iter().for_each(|file| file.hand_over(user));
+            lines.iter().for_each(|lines| lines.hand_over(user));
+        })?;
     }
+    // From here on the process is who it stays.
+    let mut output = Output::new(cli.count());
+    if let Some(file) = file {
+        file.check_later_files()?;
+        output = output.with_file(Box::new(file));
+    }
+    let Opened { mut source, workers, several, follows_host, stdout, does, .. } = opened;
     let decoding = match cli.selection() {
         Some(selection) => Some(Decoding {
             cli,
             monitoring,
+            lines,
             selection,
             kind: cli.sink()?,
             wants_fields: wants.transactions,
@@ -275,8 +324,13 @@ fn capture(
         None => format!("tcpkit: {does}"),
     });
     // The receiver is there until this thread ends.
-    let _ = begin.send(());
+    let _ = begin.send(does);
+    let drops = privileges.is_some();
     let make = || {
+        // What the first worker needs it for is done by the first worker.
+        if drops && let Err(error) = privileges::give_up_all() {
+            log::warn!("{error}");
+        }
         let output = Output::new(cli.count());
         match &decoding {
             Some(it) => (Some(it.engine()), it.output(output, Stdout::default())),
@@ -329,6 +383,8 @@ fn capture(
 struct Decoding<'a> {
     cli: &'a Cli,
     monitoring: &'a Monitoring,
+    /// Where transactions go, if not to standard output.
+    lines: Option<LineFile>,
     selection: Selection,
     kind: &'static SinkKind,
     /// A script gets fields, whatever is printed.
@@ -364,9 +420,14 @@ impl Decoding<'_> {
         if !self.cli.prints_transactions() {
             return output;
         }
-        let colour = self.cli.colour(io::stdout().is_terminal());
-        let style = Style { colour, protocol: self.selection.is_several() };
-        let sink = (self.kind.make)(Box::new(stdout), style);
+        let on_terminal = self.lines.is_none() && io::stdout().is_terminal();
+        let style =
+            Style { colour: self.cli.colour(on_terminal), protocol: self.selection.is_several() };
+        let to: Box<dyn Write> = match &self.lines {
+            Some(lines) => Box::new(lines.clone()),
+            None => Box::new(stdout),
+        };
+        let sink = (self.kind.make)(to, style);
         output.with_transactions(sink, self.cli.threshold_ns())
     }
 }
@@ -382,6 +443,8 @@ struct Opened {
     several: bool,
     /// Whether it is this host's traffic, now.
     follows_host: bool,
+    /// What it still needs to be read.
+    capabilities: Vec<Capability>,
     /// Where lines go.
     stdout: Stdout,
     /// What it does, for the user.
@@ -441,9 +504,9 @@ fn for_both(first: &CaptureError, second: CaptureError) -> anyhow::Error {
 
 fn open_ebpf(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
     let mut source = LiveSource::open(config)?;
-    let workers = source.take_workers();
+    let (workers, capabilities) = (source.take_workers(), source.capabilities());
     let (link, several, names) = (source.link(), source.is_several(), source.interfaces());
-    Ok(Opened { workers, ..live(Box::new(source), link, several, &names) })
+    Ok(Opened { workers, capabilities, ..live(Box::new(source), link, several, &names) })
 }
 
 fn open_sockets(config: &LiveConfig<'_>) -> Result<Opened, CaptureError> {
@@ -459,6 +522,7 @@ fn live(source: Box<dyn Source>, link: Option<LinkType>, several: bool, names: &
         link: link.map_or(FileLink::Cooked, FileLink::Same),
         several,
         follows_host: true,
+        capabilities: Vec::new(),
         stdout: Stdout::default(),
         does: format!("listening on {names}"),
     }
@@ -475,6 +539,7 @@ fn open_file(file: &Path, filter: &CaptureFilter) -> anyhow::Result<Opened> {
         link: FileLink::First,
         several: false,
         follows_host: false,
+        capabilities: Vec::new(),
         stdout,
         does: format!("reading from {}", file.display()),
     })

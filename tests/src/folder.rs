@@ -9,6 +9,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -23,7 +24,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Creates an empty folder.
+    /// Creates an empty folder, which everybody may write to: the agent does not remain root.
     #[must_use]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -31,6 +32,7 @@ impl Folder {
         let name = format!("tcpkit-test-{}-files-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
         Self { path, is_mounted: false }
     }
 

@@ -37,7 +37,7 @@ fn attached(netns: &Netns, interface: &str) -> usize {
 
 #[test]
 fn nothing_is_left_however_it_ends() {
-    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
         let (near, far) = Netns::pair();
         let _redis = RedisServer::start(&far);
         let agent = Agent::start(&near, &format!("-i veth0,lo {FILTER}"));
@@ -69,7 +69,7 @@ fn nothing_is_left_however_it_ends() {
 #[test]
 fn a_signal_that_comes_twice_at_once_is_one() {
     let netns = Netns::new();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let agent = Agent::start_with(&netns, "-i lo udp port 7000");
         agent.signal(signal);
         agent.signal(signal);

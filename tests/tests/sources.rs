@@ -443,16 +443,16 @@ fn a_hang_up_is_ignored_where_it_was_before() {
         let words: Vec<&str> = prefix.iter().copied().chain(["env"]).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).arg(binary()).args(["-i", "lo", "udp", "port", "7000"]);
-        let agent = Agent::spawn(&netns, command);
+        let mut agent = Agent::spawn(&netns, command);
         agent.signal(Signal::SIGHUP);
-        if ignored {
-            netns.run(|| {
-                UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"x", "127.0.0.1:7000").unwrap();
-            });
-            agent.wait_for_lines(1);
-            drop(agent.stop());
-        } else {
-            assert_eq!(agent.wait().status.code(), Some(0));
+        netns.run(|| {
+            UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"x", "127.0.0.1:7000").unwrap();
+        });
+        agent.wait_for_lines(1);
+        if !ignored {
+            agent.wait_for_stderr("options were read again", 1);
         }
+        let finished = agent.stop();
+        assert_eq!(finished.stderr.contains("read again"), !ignored, "{}", finished.stderr);
     }
 }

@@ -8,6 +8,7 @@ use aya::programs::{
     tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions},
     xdp::XdpLinkId,
 };
+use caps::Capability;
 use nix::{errno::Errno, net::if_::if_nametoindex};
 
 use super::{
@@ -145,6 +146,18 @@ impl Attacher {
     /// Whether interfaces receive what is for others while programs are attached.
     pub(super) fn promiscuous(self, promiscuous: bool) -> Self {
         Self { promiscuous, ..self }
+    }
+
+    /// What it takes to go on: to attach to interfaces that come later, and to take programs off.
+    ///
+    /// Links of programs that are loaded already take no capability: the kernel asked for it when they
+    /// were loaded (`bpf_prog_attach_check_attach_type` in its `kernel/bpf/syscall.c`).
+    pub(super) fn capabilities(&self) -> impl Iterator<Item = Capability> {
+        let needs = [
+            (self.netlink.is_some(), Capability::CAP_NET_ADMIN),
+            (self.promiscuous, Capability::CAP_NET_RAW),
+        ];
+        needs.into_iter().filter_map(|(needs, capability)| needs.then_some(capability))
     }
 
     /// Loads everything that an interface that comes later may need: the verifier takes its time, and

@@ -9,6 +9,7 @@ use std::{
 
 use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
+use caps::Capability;
 use nix::{
     errno::Errno,
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
@@ -35,6 +36,10 @@ const FOLLOW_NS: u64 = 5_000_000;
 
 /// How long the last records are waited for after the programs were taken off, in ns.
 const LINGER_NS: u64 = 100_000_000;
+
+/// The first kernel that lets everybody read maps whose descriptors he has, whatever
+/// `kernel.unprivileged_bpf_disabled` says.
+const FIRST_FREE_READ_KERNEL: (u32, u32) = (5, 19);
 
 /// Waiting bytes in a ring from which the kernel wakes the agent before its time: at most this, or a
 /// sixteenth of it.
@@ -183,6 +188,14 @@ impl LiveSource {
             LiveWorker::new(number, reading, &self.team, self.watched.names().clone())
         };
         workers.map(worker).collect()
+    }
+
+    /// The capabilities that it still needs; all others may be given up.
+    #[must_use]
+    pub fn capabilities(&self) -> Vec<Capability> {
+        let asks = kernel_version(&kernel_release()).is_some_and(|it| it < FIRST_FREE_READ_KERNEL);
+        let reads = asks.then_some(Capability::CAP_BPF);
+        self.watched.capabilities().chain(reads).collect()
     }
 
     /// What their packets begin with: one kind, if it is the same for all that can be watched.

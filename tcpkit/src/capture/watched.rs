@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use caps::Capability;
 use tcpkit_common::{DIRECTION_EGRESS, DIRECTION_INGRESS, counter_slot};
 
 use super::{
@@ -112,6 +113,11 @@ impl Watched {
     /// Tells when interfaces change.
     pub(super) fn monitor(&self) -> &LinkMonitor {
         &self.monitor
+    }
+
+    /// What it takes to go on.
+    pub(super) fn capabilities(&self) -> impl Iterator<Item = Capability> {
+        self.attacher.capabilities()
     }
 
     /// The interfaces that are watched now.

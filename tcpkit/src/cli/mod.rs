@@ -2,19 +2,25 @@
 
 pub mod config;
 mod packets;
+mod process;
 mod script;
 mod source;
 mod statistics;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::{
-    ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::PossibleValuesParser,
-    error::ErrorKind,
+    ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    builder::PossibleValuesParser, error::ErrorKind, parser::ValueSource,
 };
 
 pub use self::{
     packets::PacketArgs,
+    process::ProcessArgs,
     script::ScriptArgs,
     source::{Backend, SourceArgs},
     statistics::{Listen, StatisticsArgs},
@@ -38,6 +44,11 @@ const RAW: &str = "raw";
 /// the kernel.
 const CPUS_PER_WORKER: usize = 8;
 const MOST_WORKERS: u32 = 4;
+
+/// The options, by their names in files, that are read again while a run goes on; beside the script, if
+/// there is one at the start.
+const RELOADED: [&str; 6] =
+    ["threshold", "slow", "arguments", "script-budget", "script-strict", "script-unsafe"];
 
 /// Request latencies read from the wire.
 ///
@@ -64,6 +75,10 @@ pub struct Cli {
     #[arg(long, value_name = "FORM", default_value = "text",
           value_parser = PossibleValuesParser::new(SINKS.iter().map(|s| s.name)))]
     format: String,
+
+    /// Append requests to a file instead of printing them; it is opened anew on SIGHUP.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 
     /// When to colour slow requests.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
@@ -107,6 +122,10 @@ pub struct Cli {
     #[arg(short = 'V', long, action = ArgAction::Version)]
     version: (),
 
+    /// What was given, by the options' names in files.
+    #[arg(skip)]
+    given: BTreeMap<String, Vec<OsString>>,
+
     /// Where packets come from.
     #[command(flatten)]
     pub source: SourceArgs,
@@ -122,6 +141,10 @@ pub struct Cli {
     /// What is counted.
     #[command(flatten)]
     pub statistics: StatisticsArgs,
+
+    /// How the process runs.
+    #[command(flatten)]
+    pub process: ProcessArgs,
 }
 
 /// When to use colours.
@@ -177,11 +200,49 @@ fn parse_ms(text: &str) -> Result<u64, String> {
     Ok((ms * 1e6).round() as u64)
 }
 
+/// What was given for each option, by its name in files.
+fn given(command: &Command, matches: &ArgMatches) -> BTreeMap<String, Vec<OsString>> {
+    let values = |arg: &clap::Arg| {
+        let id = arg.get_id().as_str();
+        matches.value_source(id).filter(|source| *source != ValueSource::DefaultValue)?;
+        let raw = matches.get_raw(id)?;
+        Some((config::key(arg), raw.map(ToOwned::to_owned).collect()))
+    };
+    config::options(command).filter_map(values).collect()
+}
+
 impl Cli {
     /// Reads the process's arguments; ends it with a message where they make no sense.
     #[must_use]
     pub fn from_arguments() -> Self {
         Self::read(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Reads the process's arguments once more, and the file that they name.
+    ///
+    /// # Errors
+    /// They make no sense any more.
+    pub fn again() -> Result<Self, clap::Error> {
+        Self::read(std::env::args_os().collect())
+    }
+
+    /// The options that are different in `new`, by their names in files, and that are read at the start
+    /// only.
+    #[must_use]
+    pub fn fixed_changes(&self, new: &Self) -> Vec<String> {
+        let names: BTreeSet<_> = self.given.keys().chain(new.given.keys()).collect();
+        let has_script = (self.has_script(), new.has_script());
+        let is_fixed = |name: &str| match name {
+            "script" => has_script.0 != has_script.1,
+            _ => !RELOADED.contains(&name),
+        };
+        let changed = |name: &&&String| self.given.get(**name) != new.given.get(**name);
+        names
+            .iter()
+            .filter(changed)
+            .filter(|name| is_fixed(name))
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// Reads words as they are typed, the program's name first, and the file that they name.
@@ -199,7 +260,9 @@ impl Cli {
                 words.extend(more.last);
             }
         }
-        let cli = Self::from_arg_matches(&command.try_get_matches_from(words)?)?.with_words();
+        let matches = command.clone().try_get_matches_from(words)?;
+        let mut cli = Self::from_arg_matches(&matches)?.with_words();
+        cli.given = given(&command, &matches);
         match cli.check() {
             Ok(()) => Ok(cli),
             Err(message) => Err(Self::command().error(ErrorKind::ArgumentConflict, message)),
@@ -261,7 +324,7 @@ impl Cli {
                     "{option} is for printed packets, and -p {name} prints requests"
                 ));
             }
-            if to_stdout {
+            if to_stdout && self.output.is_none() {
                 return Err(format!("-w - takes standard output, where -p {name} prints"));
             }
             return Ok(());
@@ -272,7 +335,10 @@ impl Cli {
         if to_stdout && self.packets.prints(false) {
             return Err("-w - takes standard output, where --print prints".to_owned());
         }
-        if self.is_for_programs() {
+        if self.output.is_some() {
+            return Err("-o is for requests: it needs -p (packets are written with -w)".to_owned());
+        }
+        if self.has_format() {
             return Err(format!("--format {} is for requests: it needs -p", self.format));
         }
         if self.threshold > 0 {
@@ -306,7 +372,13 @@ impl Cli {
     /// Whether transactions are printed, if there are any.
     #[must_use]
     pub fn prints_transactions(&self) -> bool {
-        !self.has_script() || self.packets.asks_to_print()
+        !self.has_script() || self.packets.asks_to_print() || self.output.is_some()
+    }
+
+    /// The file that transactions are appended to, instead of standard output.
+    #[must_use]
+    pub fn output(&self) -> Option<&Path> {
+        self.output.as_deref()
     }
 
     /// Whether packets are printed.
@@ -341,6 +413,11 @@ impl Cli {
     /// Whether standard output is for programs.
     #[must_use]
     pub fn is_for_programs(&self) -> bool {
+        self.output.is_none() && self.has_format()
+    }
+
+    /// Whether somebody asked for another form than the usual one.
+    fn has_format(&self) -> bool {
         self.format != SINKS.first().map_or("", |kind| kind.name)
     }
 
@@ -498,6 +575,7 @@ mod tests {
             ("tcpkit -p redis -S a.lua --workers 2", "there can be one of --workers only"),
             ("tcpkit --format json", "--format json is for requests"),
             ("tcpkit -p raw -t 1", "-t is for requests"),
+            ("tcpkit -o f", "-o is for requests"),
             ("tcpkit --summary", "--summary is of requests"),
             ("tcpkit -P 0", "-P is for statistics of requests"),
         ] {

@@ -40,7 +40,7 @@ enum Summary {
 impl Monitoring {
     /// Opens the port, at which nobody is answered yet.
     pub(super) async fn open(cli: &Cli, control: &Arc<Control>) -> anyhow::Result<Self> {
-        let below_lines = cli.prints_transactions();
+        let below_lines = cli.prints_transactions() && cli.output().is_none();
         let summary =
             cli.prints_summary(io::stdout().is_terminal()).then_some(match cli.is_for_programs() {
                 true => Summary::Stderr,
@@ -74,6 +74,13 @@ impl Monitoring {
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((server, sources)) = server {
             tokio::spawn(server.run(sources, self.max_clients));
+        }
+    }
+
+    /// How long requests have to take from now on to be kept, in ns.
+    pub(super) fn set_slow_ns(&self, slow_ns: u64) {
+        if let Some(slow) = self.statistics.as_ref().and_then(|it| it.slow()) {
+            slow.set_least_ns(slow_ns);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Signals as what they ask of a run.
 
-use std::fs;
+use std::fs::{self, File};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What a signal asks for.
 pub(super) enum Asked {
     Stop,
-    HangUp,
+    Reload,
     Report,
 }
 
@@ -18,6 +18,8 @@ pub(super) struct Signals {
     terminate: Signal,
     /// Not where it was ignored when the agent was started (nohup).
     hangup: Option<Signal>,
+    /// There was a terminal to control the process when it began.
+    had_terminal: bool,
     user1: Signal,
 }
 
@@ -31,6 +33,7 @@ impl Signals {
                 true => None,
                 false => Some(listen(SignalKind::hangup())?),
             },
+            had_terminal: has_terminal(),
             user1: listen(SignalKind::user_defined1())?,
         })
     }
@@ -39,10 +42,18 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.terminate.recv() => Asked::Stop,
-            Some(()) = async { self.hangup.as_mut()?.recv().await } => Asked::HangUp,
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => {
+                // A terminal that closes says so in this way; else it is somebody who wants a reload.
+                if self.had_terminal && !has_terminal() { Asked::Stop } else { Asked::Reload }
+            }
             _ = self.user1.recv() => Asked::Report,
         }
     }
+}
+
+/// Whether a terminal controls the process (tty(4)).
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
 }
 
 /// Whether a signal is ignored, as whoever started the agent wanted it.

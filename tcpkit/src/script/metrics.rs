@@ -26,10 +26,11 @@ type Labels = Vec<(String, String)>;
 
 /// Values that others may read. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<Mutex<All>>);
+pub struct Metrics(Arc<Mutex<AllMetrics>>);
 
+/// Values by name and labels.
 #[derive(Debug, Default)]
-struct All {
+pub(super) struct AllMetrics {
     by_name: BTreeMap<String, BTreeMap<Labels, f64>>,
     series: usize,
 }
@@ -69,6 +70,16 @@ impl Metrics {
             }
         }
         Ok(())
+    }
+
+    /// Takes all values.
+    pub(super) fn take(&self) -> AllMetrics {
+        self.replace(AllMetrics::default())
+    }
+
+    /// Goes on with other values, and gives those that there were.
+    pub(super) fn replace(&self, with: AllMetrics) -> AllMetrics {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), with)
     }
 
     /// Writes all, as [`fmt::Display`] does, each name with what a server of metrics says about it.

@@ -46,7 +46,7 @@ pub const API: &str = include_str!("../../../scripts/library/tcpkit.lua");
 const CALLBACKS: [&str; 5] = ["process", "transaction", "connection", "tick", "finish"];
 
 /// How a script is run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ScriptOptions {
     /// The file it is in.
     pub path: PathBuf,
@@ -80,6 +80,17 @@ pub enum ScriptError {
         path: PathBuf,
         /// File, line and reason.
         message: String,
+    },
+    /// It wants what nothing was prepared for.
+    #[error(
+        "the script {} now has the function {function}, which it had not when the agent began: that needs \
+         a new start", path.display()
+    )]
+    WantsMore {
+        /// The file.
+        path: PathBuf,
+        /// The function's name.
+        function: &'static str,
     },
     /// It has nothing that could be called.
     #[error(
@@ -118,21 +129,56 @@ pub struct Wants {
     pub finish: bool,
 }
 
+impl Wants {
+    /// What of this costs something to have, and is not among `other`.
+    fn beyond(self, other: Self) -> Option<&'static str> {
+        let wants = [
+            (self.packets && !other.packets, CALLBACKS[0]),
+            (self.transactions && !other.transactions, CALLBACKS[1]),
+            (self.connections && !other.connections, CALLBACKS[2]),
+        ];
+        wants.into_iter().find_map(|(wants, name)| wants.then_some(name))
+    }
+}
+
 impl Script {
     /// Loads a script, and calls its `init`.
     ///
     /// # Errors
     /// It cannot be read or run, or has nothing to call.
     pub fn load(options: ScriptOptions) -> Result<Self, ScriptError> {
+        Self::load_with(options, Metrics::default(), Rc::default())
+    }
+
+    /// Loads the script that is to take this one's place: its numbers are known where this one's were, and
+    /// it may ask for the end as this one.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; or it wants more than `was`, what was prepared for when the run began.
+    fn load_next(&self, options: ScriptOptions, was: Wants) -> Result<Self, ScriptError> {
+        let path = options.path.clone();
+        let next =
+            Self::load_with(options, self.shared.metrics.clone(), Rc::clone(&self.shared.stop))?;
+        match next.wants.beyond(was) {
+            Some(function) => Err(ScriptError::WantsMore { path, function }),
+            None => Ok(next),
+        }
+    }
+
+    fn load_with(
+        options: ScriptOptions,
+        metrics: Metrics,
+        stop: Rc<Cell<Option<u8>>>,
+    ) -> Result<Self, ScriptError> {
         let path = options.path.clone();
         let text =
             fs::read(&path).map_err(|source| ScriptError::Read { path: path.clone(), source })?;
         let failed = |message: String| ScriptError::Load { path: path.clone(), message };
         let shared = Shared {
             printer: Printer::new(Box::new(Stdout::default())),
-            metrics: Metrics::default(),
+            metrics,
             field_names: Rc::new(RefCell::new(FieldNames::default())),
-            stop: Rc::default(),
+            stop,
             exceeded: Rc::default(),
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();

@@ -8,7 +8,7 @@ use std::{
 use mlua::Function;
 
 use super::{
-    Script, ScriptError,
+    Script, ScriptError, Wants,
     connections::ConnectionCalls,
     errors::Errors,
     packets::Packets,
@@ -19,6 +19,7 @@ use crate::{
     connection::{Connection, Connections},
     ledger::ScriptCounts,
     packet::{Decoded, decode},
+    reload::Reload,
     sink::{Sink, SinkError},
     transaction::Transaction,
 };
@@ -43,17 +44,9 @@ impl Script {
         connections: Connections,
     ) -> Result<ScriptSink, ScriptError> {
         self.shared.printer.redirect(output);
-        let failed = |error: mlua::Error| ScriptError::Load {
-            path: self.options.path.clone(),
-            message: error.to_string(),
-        };
         Ok(ScriptSink {
-            packets: Packets::new(&self.lua, &self.callers, names.clone()).map_err(failed)?,
-            transactions: Transactions::new(&self.lua, &self.callers).map_err(failed)?,
-            connection_calls: ConnectionCalls::new(&self.callers, names).map_err(failed)?,
-            ends: Ends::new(&self.callers).map_err(failed)?,
-            tick: self.callers.get("tick").map_err(failed)?,
-            finish: self.callers.get("finish").map_err(failed)?,
+            calls: Calls::new(&self, &names)?,
+            names,
             connections,
             told: Vec::new(),
             counts: ScriptCounts { runs: true, ..ScriptCounts::default() },
@@ -61,7 +54,38 @@ impl Script {
             is_broken: false,
             calls_to_look: CALLS_PER_LOOK,
             collected_at: None,
+            wants_at_start: self.wants,
             script: self,
+        })
+    }
+}
+
+/// The script's functions, and what is handed to them.
+struct Calls {
+    packets: Packets,
+    transactions: Transactions,
+    connections: ConnectionCalls,
+    ends: Ends,
+    tick: Function,
+    finish: Function,
+}
+
+impl Calls {
+    fn new(script: &Script, names: &InterfaceNames) -> Result<Self, ScriptError> {
+        let Script { lua, callers, options, .. } = script;
+        let make = || {
+            Ok(Self {
+                packets: Packets::new(lua, callers, names.clone())?,
+                transactions: Transactions::new(lua, callers)?,
+                connections: ConnectionCalls::new(callers, names.clone())?,
+                ends: Ends::new(callers)?,
+                tick: callers.get("tick")?,
+                finish: callers.get("finish")?,
+            })
+        };
+        make().map_err(|error: mlua::Error| ScriptError::Load {
+            path: options.path.clone(),
+            message: error.to_string(),
         })
     }
 }
@@ -69,12 +93,10 @@ impl Script {
 /// A script as an output.
 pub struct ScriptSink {
     script: Script,
-    packets: Packets,
-    transactions: Transactions,
-    connection_calls: ConnectionCalls,
-    ends: Ends,
-    tick: Function,
-    finish: Function,
+    calls: Calls,
+    /// What was prepared for when the run began.
+    wants_at_start: Wants,
+    names: InterfaceNames,
     connections: Connections,
     /// What happened to connections and was not handed over yet.
     told: Vec<Connection>,
@@ -110,7 +132,7 @@ impl ScriptSink {
         let is_shown = is_strict || wants_memory || self.errors.is_due();
         // First, since nothing runs on within a budget that is used up.
         let error = self.script.end(result, is_shown);
-        let left = self.packets.leave();
+        let left = self.calls.packets.leave();
         let error = error.or_else(|| left.err().map(|error| error.to_string()));
         let Some(error) = error else { return Ok(()) };
         self.errors.count_one();
@@ -151,6 +173,19 @@ impl ScriptSink {
         Ok(())
     }
 
+    /// Lets the script have its last word, also one that asked for the end.
+    fn end(&mut self) -> Result<(), SinkError> {
+        let mut result = Ok(());
+        if self.script.wants.finish && !self.is_broken {
+            self.script.budget.begin();
+            let finished = self.calls.finish.call(());
+            result = self.after("finish", finished);
+        }
+        // What was printed before an error is printed.
+        let flushed = self.flush();
+        result.and(flushed)
+    }
+
     fn tell_connections(&mut self) -> Result<(), SinkError> {
         if self.told.is_empty() {
             return Ok(());
@@ -163,12 +198,13 @@ impl ScriptSink {
     }
 
     fn tell(&mut self, it: &Connection) -> Result<(), SinkError> {
-        if self.is_over() {
+        if !self.script.wants.connections || self.is_over() {
             return Ok(());
         }
         self.counts.events += 1;
         self.script.budget.begin();
-        let result = self.connection_calls.call(&self.script.lua, it, &mut self.ends);
+        let Calls { connections, ends, .. } = &mut self.calls;
+        let result = connections.call(&self.script.lua, it, ends);
         self.after("connection", result)
     }
 
@@ -200,30 +236,31 @@ impl Sink for ScriptSink {
         self.counts.packets += 1;
         self.script.budget.begin();
         let lua = &self.script.lua;
-        let result = self.packets.process(lua, frame, &packet, direction, unix_ns);
+        let result = self.calls.packets.process(lua, frame, &packet, direction, unix_ns);
         self.after("process", result)
     }
 
     fn on_transaction(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
-        if self.is_over() {
+        if !self.script.wants.transactions || self.is_over() {
             return Ok(());
         }
         self.counts.transactions += 1;
         self.script.budget.begin();
         let Script { lua, shared, .. } = &self.script;
         let names = &shared.field_names;
-        let result = self.transactions.call(lua, transaction, &mut self.ends, names);
+        let Calls { transactions, ends, .. } = &mut self.calls;
+        let result = transactions.call(lua, transaction, ends, names);
         self.after("transaction", result)
     }
 
     fn on_time(&mut self, unix_ns: u64, now_ns: u64) -> Result<(), SinkError> {
-        self.packets.forget_names();
+        self.calls.packets.forget_names();
         let told = &mut self.told;
         self.connections.sweep(now_ns, unix_ns, &mut |it| told.push(*it));
         self.tell_connections()?;
         if self.script.wants.ticks && !self.is_over() {
             self.script.budget.begin();
-            let result = self.tick.call(unix_ns / 1_000_000_000);
+            let result = self.calls.tick.call(unix_ns / 1_000_000_000);
             self.after("tick", result)?;
         }
         self.check_output()
@@ -237,16 +274,31 @@ impl Sink for ScriptSink {
     fn finish(&mut self) -> Result<(), SinkError> {
         let told = &mut self.told;
         self.connections.finish(&mut |it| told.push(*it));
-        let mut result = self.tell_connections();
-        // A script that asked for the end has its last word all the same.
-        if self.script.wants.finish && !self.is_broken {
-            self.script.budget.begin();
-            let finished = self.finish.call(());
-            result = result.and(self.after("finish", finished));
+        let told = self.tell_connections();
+        told.and(self.end())
+    }
+
+    fn on_reload(&mut self, reload: &Reload) -> Result<(), SinkError> {
+        let Some(options) = &reload.script else { return Ok(()) };
+        let before = self.script.metrics().take();
+        let next = self.script.load_next(options.clone(), self.wants_at_start);
+        let next = next.and_then(|next| Calls::new(&next, &self.names).map(|calls| (next, calls)));
+        let made = self.script.metrics().replace(before);
+        match next {
+            Ok((next, calls)) => {
+                let ended = self.end();
+                (self.script, self.calls, self.is_broken) = (next, calls, false);
+                self.script.metrics().replace(made);
+                self.counts.gave_up = false;
+                self.calls_to_look = CALLS_PER_LOOK;
+                log::info!("the script {} was loaded anew", options.path.display());
+                ended
+            }
+            Err(error) => {
+                log::error!("{error}; the script that was loaded before goes on");
+                Ok(())
+            }
         }
-        // What was printed before an error is printed.
-        let flushed = self.flush();
-        result.and(flushed)
     }
 
     fn is_done(&self) -> bool {

@@ -17,7 +17,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, User, access};
 
 use self::{
     encoding::Encoding,
@@ -32,6 +32,7 @@ use super::{Sink, SinkError};
 use crate::{
     capture::{Frame, InterfaceCounters, InterfaceNames},
     ledger::Ledger,
+    privileges,
 };
 
 /// A write is worth its system call from this many bytes on.
@@ -85,6 +86,21 @@ pub enum FileSinkError {
         #[source]
         error: io::Error,
     },
+    /// Files that are begun later would be another user's, who may not begin them.
+    #[error(
+        "capture files such as '{}' are begun later, as the user {user}, who may not do that there \
+         ({error}): name one who may with -Z, or keep root (--keep-root)",
+        .path.display()
+    )]
+    CreateLater {
+        /// The form of their names.
+        path: PathBuf,
+        /// Who will begin them.
+        user: String,
+        /// The system's reason.
+        #[source]
+        error: io::Error,
+    },
     /// Standard output was to be more than one file.
     #[error("-C and -G begin new files, and standard output is one; give -w a file's name")]
     RotatedStdout,
@@ -98,6 +114,8 @@ pub struct FileSink {
     state: State,
     per_packet_flush: bool,
     takes_first_link: bool,
+    /// The first file, while it is not known what it begins with.
+    early: Option<Target>,
     /// Whole packets that wait to be written.
     buffer: Vec<u8>,
     /// How many those are.
@@ -155,6 +173,7 @@ impl FileSink {
             state: State::Unnamed,
             per_packet_flush: config.per_packet_flush,
             takes_first_link: config.link == FileLink::First,
+            early: None,
             buffer: Vec::with_capacity(WRITE_BYTES + 4096),
             waiting: 0,
             last_unix_ns: 0,
@@ -164,12 +183,44 @@ impl FileSink {
             unwritten: 0,
             late: 0,
         };
-        if sink.rotation.waits_for_time() || sink.takes_first_link {
-            may_create(sink.rotation.form())?;
+        let failed = |(path, error)| FileSinkError::Create { path, error };
+        if sink.rotation.waits_for_time() {
+            let form = sink.rotation.form();
+            may_create(form).map_err(|error| failed((form.to_owned(), error)))?;
+        } else if sink.takes_first_link {
+            let (_, target) = sink.create_target().map_err(failed)?;
+            sink.early = Some(target);
         } else {
-            sink.open().map_err(|(path, error)| FileSinkError::Create { path, error })?;
+            sink.open().map_err(failed)?;
         }
         Ok(sink)
+    }
+
+    /// Gives the first file to the user who will begin the others, if there may be others.
+    pub fn hand_over(&self, user: &User) {
+        let first = match &self.state {
+            State::Open { target, .. } => Some(target),
+            _ => self.early.as_ref(),
+        };
+        if let Some(first) = first.filter(|_| self.rotation.is_rotating()) {
+            first.hand_over(user);
+        }
+    }
+
+    /// Looks whether files may be begun later, by the user that the process is now.
+    ///
+    /// # Errors
+    /// There may be such files, and the user may not begin them.
+    pub fn check_later_files(&self) -> Result<(), FileSinkError> {
+        if !self.rotation.is_rotating() {
+            return Ok(());
+        }
+        let path = self.rotation.form();
+        may_create(path).map_err(|error| FileSinkError::CreateLater {
+            path: path.to_owned(),
+            user: privileges::user_name(),
+            error,
+        })
     }
 
     /// Packets written so far.
@@ -178,15 +229,23 @@ impl FileSink {
         self.written
     }
 
-    /// Opens the file whose turn it is, and writes what it begins with: a file without packets is
-    /// one that readers know.
-    fn open(&mut self) -> Result<(), (PathBuf, io::Error)> {
+    /// Creates the file whose turn it is.
+    fn create_target(&self) -> Result<(PathBuf, Target), (PathBuf, io::Error)> {
         let path = self.rotation.path();
         let target =
             if path.as_os_str() == STDOUT { Target::stdout() } else { Target::create(&path) };
-        let mut target = match target {
-            Ok(target) => target,
-            Err(error) => return Err((path, error)),
+        match target {
+            Ok(target) => Ok((path, target)),
+            Err(error) => Err((path, error)),
+        }
+    }
+
+    /// Opens the file whose turn it is, and writes what it begins with: a file without packets is
+    /// one that readers know.
+    fn open(&mut self) -> Result<(), (PathBuf, io::Error)> {
+        let (path, mut target) = match self.early.take() {
+            Some(target) => (self.rotation.path(), target),
+            None => self.create_target()?,
         };
         self.encoding.begin(&mut self.buffer);
         let result = target.write(&self.buffer);
@@ -308,15 +367,14 @@ fn warn_failed(path: &Path, error: &io::Error) {
 }
 
 /// Whether a file could be created whose name has no time yet.
-fn may_create(form: &Path) -> Result<(), FileSinkError> {
+fn may_create(form: &Path) -> io::Result<()> {
     let directory = match form.parent() {
         // The directory's name has no time either.
         Some(parent) if parent.as_os_str().as_bytes().contains(&b'%') => return Ok(()),
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    access(directory, AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|error| FileSinkError::Create { path: form.to_owned(), error: error.into() })
+    Ok(access(directory, AccessFlags::W_OK | AccessFlags::X_OK)?)
 }
 
 impl Sink for FileSink {

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use crate::{
     capture::Frame,
     ledger::{Ledger, ScriptCounts},
+    reload::Reload,
     transaction::Transaction,
 };
 
@@ -76,6 +77,15 @@ pub trait Sink {
     /// The output took no more.
     fn on_time(&mut self, unix_ns: u64, now_ns: u64) -> Result<(), SinkError> {
         let _ = (unix_ns, now_ns);
+        Ok(())
+    }
+
+    /// Somebody changed what is wanted while the run goes on.
+    ///
+    /// # Errors
+    /// The output took no more.
+    fn on_reload(&mut self, reload: &Reload) -> Result<(), SinkError> {
+        let _ = reload;
         Ok(())
     }
 

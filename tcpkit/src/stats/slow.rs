@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::transaction::Transaction;
@@ -34,7 +37,7 @@ struct Kept {
 /// What is kept of all workers. Clones share it.
 #[derive(Clone, Debug)]
 pub struct SlowLog {
-    least_ns: u64,
+    least_ns: Arc<AtomicU64>,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -42,13 +45,18 @@ impl SlowLog {
     /// Keeps transactions that took at least `least_ns`.
     #[must_use]
     pub fn new(least_ns: u64) -> Self {
-        Self { least_ns, kept: Arc::default() }
+        Self { least_ns: Arc::new(least_ns.into()), kept: Arc::default() }
     }
 
     /// How long a transaction has to take to be kept, in ns.
     #[must_use]
     pub fn least_ns(&self) -> u64 {
-        self.least_ns
+        self.least_ns.load(Ordering::Relaxed)
+    }
+
+    /// From now on keeps transactions that took at least `least_ns`.
+    pub fn set_least_ns(&self, least_ns: u64) {
+        self.least_ns.store(least_ns, Ordering::Relaxed);
     }
 
     /// Keeps a transaction; `object` is what it is shown as.

@@ -10,7 +10,10 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::User,
 };
+
+use crate::privileges;
 
 /// Where packets are written to. Every write is one system call, where the target takes it whole.
 #[derive(Debug)]
@@ -39,6 +42,11 @@ impl Target {
     pub(super) fn stdout() -> io::Result<Self> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         Ok(Self { file, len: 0 })
+    }
+
+    /// Makes it a user's, who is to write it again later.
+    pub(super) fn hand_over(&self, user: &User) {
+        privileges::hand_over(&self.file, user);
     }
 
     /// What was written so far, in bytes.

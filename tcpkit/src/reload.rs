@@ -1,0 +1,67 @@
+//! What changes while a run goes on, when somebody says so (SIGHUP).
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::script::ScriptOptions;
+
+/// What is from now on.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// How long transactions have to take to be printed, or handed to a script, in ns.
+    pub threshold_ns: u64,
+    /// How the script is run that is to take the place of the one that runs; `None` where there is none.
+    pub script: Option<ScriptOptions>,
+}
+
+/// Tells all loops of the latest reload. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Reloads(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// How many there were.
+    count: AtomicU64,
+    latest: Mutex<Option<Reload>>,
+}
+
+impl Reloads {
+    /// Tells of a further one.
+    pub fn push(&self, reload: Reload) {
+        *self.0.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
+        self.0.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// The latest, unless it is among the `seen`, which are all then.
+    #[inline]
+    pub fn unseen(&self, seen: &mut u64) -> Option<Reload> {
+        let count = self.0.count.load(Ordering::Acquire);
+        if std::mem::replace(seen, count) == count {
+            return None;
+        }
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_told_of_the_latest_once() {
+        let reloads = Reloads::default();
+        let (mut one, mut other) = (0, 0);
+        assert!(reloads.unseen(&mut one).is_none());
+        for threshold_ns in [5, 7] {
+            reloads.push(Reload { threshold_ns, script: None });
+        }
+        for seen in [&mut one, &mut other] {
+            assert_eq!(reloads.unseen(seen).map(|it| it.threshold_ns), Some(7));
+            assert!(reloads.unseen(seen).is_none());
+        }
+        reloads.push(Reload { threshold_ns: 9, script: None });
+        assert_eq!(reloads.unseen(&mut other).map(|it| it.threshold_ns), Some(9));
+    }
+}
