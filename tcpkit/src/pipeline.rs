@@ -4,7 +4,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,15 @@ use crate::{
     sink::SinkError,
 };
 
+/// How a loop gets on.
+#[derive(Debug, Default)]
+struct Round {
+    /// It went round since somebody looked last.
+    went_round: AtomicBool,
+    /// How many reloads it goes by.
+    reloads: AtomicU64,
+}
+
 /// What other threads ask of the loop.
 #[derive(Debug, Default)]
 pub struct Control {
@@ -36,10 +45,10 @@ pub struct Control {
     was_counted: Notify,
     /// What is wanted from now on.
     reloads: Reloads,
-    /// Whether this loop went round since somebody looked last.
-    went_round: Arc<AtomicBool>,
+    /// How this loop gets on.
+    round: Arc<Round>,
     /// The same of the workers' loops.
-    others: Mutex<Vec<Arc<AtomicBool>>>,
+    others: Mutex<Vec<Arc<Round>>>,
     /// Whether the end of this loop is the end of all others.
     ends_all: bool,
 }
@@ -72,10 +81,10 @@ impl Control {
     /// nobody.
     #[must_use]
     pub fn of_worker(&self) -> Self {
-        let went_round = Arc::default();
-        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&went_round));
+        let round = Arc::default();
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&round));
         Self {
-            went_round,
+            round,
             stop: Arc::clone(&self.stop),
             stopped: Arc::clone(&self.stopped),
             reloads: self.reloads.clone(),
@@ -104,15 +113,32 @@ impl Control {
     /// Whether all loops went round since this was asked last: none hangs, or waits for an output.
     #[must_use]
     pub fn all_went_round(&self) -> bool {
-        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = others.iter().chain([&self.went_round]);
         // Each is looked at, also behind one that did not.
-        all.map(|one| one.swap(false, Ordering::Relaxed)).fold(true, |all, one| all & one)
+        self.of_all(|round| round.went_round.swap(false, Ordering::Relaxed))
     }
 
-    /// Tells all loops what is wanted from now on.
-    pub fn reload(&self, reload: Reload) {
-        self.reloads.push(reload);
+    fn of_all(&self, is_so: impl Fn(&Round) -> bool) -> bool {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = others.iter().chain([&self.round]);
+        all.map(|one| is_so(one)).fold(true, |all, one| all & one)
+    }
+
+    /// Tells all loops what is wanted from now on, and waits until they go by it, but no longer than
+    /// `time`. Returns whether they do.
+    pub async fn reload(&self, reload: Reload, time: Duration) -> bool {
+        let count = self.reloads.push(reload);
+        let all_do = || self.of_all(|round| round.reloads.load(Ordering::Acquire) >= count);
+        let applied = async {
+            loop {
+                let mut more = std::pin::pin!(self.reloads.applied());
+                more.as_mut().enable();
+                if all_do() {
+                    return;
+                }
+                more.await;
+            }
+        };
+        tokio::time::timeout(time, applied).await.is_ok()
     }
 
     /// Asks the loop to report its ledger.
@@ -205,9 +231,11 @@ impl<'a, H: Hints> Pipeline<'a, H> {
         let mut ending = Ok(());
         let mut reloads = 0;
         while !control.is_stopping() && !self.output.is_done() {
-            control.went_round.store(true, Ordering::Relaxed);
+            control.round.went_round.store(true, Ordering::Relaxed);
             if let Some(reload) = control.reloads.unseen(&mut reloads) {
                 self.reload(&reload);
+                control.round.reloads.store(reloads, Ordering::Release);
+                control.reloads.tell_applied();
             }
             for (is_asked, asked) in
                 [(&control.report, Asked::Report), (&control.is_asked, Asked::Counted)]

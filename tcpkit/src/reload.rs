@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use tokio::sync::{Notify, futures::Notified};
+
 use crate::script::ScriptOptions;
 
 /// What is from now on.
@@ -25,13 +27,25 @@ struct Inner {
     /// How many there were.
     count: AtomicU64,
     latest: Mutex<Option<Reload>>,
+    /// Tells those who wait that a loop goes by the latest.
+    applied: Notify,
 }
 
 impl Reloads {
-    /// Tells of a further one.
-    pub fn push(&self, reload: Reload) {
+    /// Tells of a further one, and gives its number, from 1 on.
+    pub fn push(&self, reload: Reload) -> u64 {
         *self.0.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
-        self.0.count.fetch_add(1, Ordering::Release);
+        self.0.count.fetch_add(1, Ordering::Release).saturating_add(1)
+    }
+
+    /// Tells those who wait that a loop goes by what it was told.
+    pub fn tell_applied(&self) {
+        self.0.applied.notify_waiters();
+    }
+
+    /// Waits until a loop goes by what it was told.
+    pub fn applied(&self) -> Notified<'_> {
+        self.0.applied.notified()
     }
 
     /// The latest, unless it is among the `seen`, which are all then.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{monitoring::Monitoring, service};
 use crate::{cli::Cli, linefile::LineFile, messages::say, pipeline::Control, reload::Reload};
 
-/// How long the loop that counts may take to load a script; then it is not waited for any more.
+/// How long the loops may take to go by it, such as to load a script; then they are not waited for any more.
 const APPLY_TIME: Duration = Duration::from_secs(10);
 
 /// What a reload concerns.
@@ -49,15 +49,16 @@ impl Reloader {
             log::warn!("a change of these options needs a new start: {options}");
         }
         self.monitoring.set_slow_ns(cli.slow_ns());
-        self.control.reload(Reload {
+        let reload = Reload {
             threshold_ns: cli.threshold_ns(),
             script: match self.cli.script.file() {
                 Some(_) => cli.script.options(self.control.stop_flag()),
                 None => None,
             },
-        });
-        // It reloads first, and answers then.
-        self.control.counted(APPLY_TIME).await;
-        say("tcpkit: options were read again (SIGHUP)");
+        };
+        match self.control.reload(reload, APPLY_TIME).await {
+            true => say("tcpkit: options were read again (SIGHUP)"),
+            false => log::warn!("not all threads go by the options that were read again, yet"),
+        }
     }
 }

@@ -7,13 +7,13 @@ use std::{
         linux::{fs::MetadataExt, net::SocketAddrExt},
         unix::net::{SocketAddr, UnixDatagram},
     },
-    process::Stdio,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
 use tcpkit_tests::{
-    agent::{Agent, command},
+    agent::{Agent, PublicCopy, command},
     folder::Folder,
     netns::{Netns, eventually},
     process::root,
@@ -142,6 +142,28 @@ fn a_watchdog_for_another_process_is_not_ours() {
     agent.signal(Signal::SIGTERM);
     assert_eq!(listener.receive(), "STOPPING=1");
     assert_eq!(agent.wait().status.code(), Some(0));
+}
+
+/// The unit that is handed out, looked at by systemd itself.
+#[test]
+fn the_unit_is_understood_and_hardened() {
+    let folder = Folder::new();
+    let unit = folder.file("tcpkit.service");
+    let text = fs::read_to_string(root().join("docs/tcpkit.service")).unwrap();
+    // Whether a program is there is looked at, too.
+    let agent = PublicCopy::new();
+    let here = text.replace("/usr/local/bin/tcpkit", agent.path().to_str().unwrap());
+    assert_ne!(text, here);
+    fs::write(&unit, here).unwrap();
+    let analyze = |words: &[&str]| {
+        let output = Command::new("systemd-analyze").args(words).arg(&unit).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    assert_eq!(analyze(&["verify"]), (true, String::new()));
+    // 10 is a service without any hardening; what is not needed is not there.
+    let (is_hardened, said) = analyze(&["security", "--offline=true", "--threshold=25"]);
+    assert!(is_hardened, "{said}");
 }
 
 #[test]

@@ -49,6 +49,8 @@ const PROGRAMS: &[Program] = &[
     for_tests("unbound", "unbound"),
     // Checks the metrics.
     for_tests("promtool", "prometheus"),
+    // Looks at the unit.
+    for_tests("systemd-analyze", "systemd"),
     // Drops packets.
     for_tests("nft", "nftables"),
     // Makes packets as long as the wire's.
