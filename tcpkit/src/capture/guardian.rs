@@ -70,6 +70,29 @@ impl Drop for Guardian {
     }
 }
 
+/// What is left to the child of the capabilities (`CAP_NET_ADMIN`, by its bit): what it undoes takes it.
+const KEPT: u32 = 1 << 12;
+
+/// The form of [`Capabilities`] with 64 bits (`_LINUX_CAPABILITY_VERSION_3` of the kernel's
+/// `linux/capability.h`).
+const VERSION: u32 = 0x2008_0522;
+
+/// What capset(2) takes: whose capabilities they are.
+#[repr(C)]
+struct Header {
+    version: u32,
+    /// 0 for the caller's own.
+    pid: i32,
+}
+
+/// What capset(2) takes: the lower, then the upper half of the sets.
+#[repr(C)]
+struct Capabilities {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
 /// The child's life.
 fn guard(log: RawFd, netlink: &Netlink) -> ! {
     // SAFETY: system calls without memory of ours, on descriptors of this process. Ending it with
@@ -80,6 +103,11 @@ fn guard(log: RawFd, netlink: &Netlink) -> ! {
             libc::signal(signal, libc::SIG_IGN);
         }
         libc::prctl(libc::PR_SET_NAME, c"tcpkit-guardian".as_ptr());
+        // Root it remains, for who cannot become anybody must still undo. Where this fails it has more.
+        let header = Header { version: VERSION, pid: 0 };
+        let sets =
+            [KEPT, 0].map(|kept| Capabilities { effective: kept, permitted: kept, inheritable: 0 });
+        libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr());
         // Above all the pipe's writing end, which would keep the pipe from ending.
         close_all_but(log, netlink.fd());
         // Without events asked for, only the other end's closing wakes.

@@ -88,6 +88,18 @@ fn threads(pid: Pid) -> Vec<(String, May)> {
         .collect()
 }
 
+/// The same of this process's children.
+fn children() -> Vec<(String, May)> {
+    let own = format!("PPid:\t{}\n", std::process::id());
+    let statuses = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        // It may be gone by now.
+        let path = entry.unwrap().path();
+        let status = fs::read_to_string(path.join("status")).ok().filter(|it| it.contains(&own))?;
+        Some((fs::read_to_string(path.join("comm")).ok()?.trim().to_owned(), May::read(&status)))
+    });
+    statuses.collect()
+}
+
 fn user(name: &str) -> User {
     User::from_name(name).unwrap().unwrap()
 }
@@ -178,6 +190,11 @@ fn filters_take_the_capability_that_is_kept_for_them() {
                     let may = fs::read_to_string("/proc/thread-self/status").unwrap();
                     let may = May::read(&may);
                     assert_eq!((may.permitted, may.effective), (kept, kept), "{attach:?}");
+                    // Who takes filters off again has no more than that either.
+                    let guardians = children().into_iter().filter(|it| it.0 == "tcpkit-guardian");
+                    let guardians: Vec<_> = guardians.map(|(_, may)| may.permitted).collect();
+                    let expect = if kept == 0 { vec![] } else { vec![NET_ADMIN] };
+                    assert_eq!(guardians, expect, "{attach:?}");
                     dropped.send(()).unwrap();
                     is_added.recv().unwrap();
                     eventually("the interface that came is attached to", || {
