@@ -12,13 +12,10 @@ use crate::{
 /// A counter of each series: its name, what it is, and its value.
 type Counter = (&'static str, &'static str, fn(&Counts) -> u64);
 
-const COUNTERS: [Counter; 6] = [
-    ("requests", "Requests that were answered or given up.", |it| it.requests),
+const COUNTERS: [Counter; 3] = [
     ("responses", "Responses.", |it| it.responses),
     ("request_bytes", "Payload bytes of requests.", |it| it.request_bytes),
     ("response_bytes", "Payload bytes of responses.", |it| it.response_bytes),
-    ("errors", "Responses that say that something failed.", |it| it.errors),
-    ("cancelled", "Requests that the client gave up.", |it| it.cancelled),
 ];
 
 /// All of it. What a script made known has the script's names.
@@ -40,6 +37,13 @@ fn write_all(
     let mut series: Vec<_> =
         collector.series().map(|(key, series)| (labels(key), &series.totals)).collect();
     series.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let name = "tcpkit_requests_total";
+    head(out, name, "Requests by what became of them.", MetricKind::Counter)?;
+    for (labels, counts) in &series {
+        for (status, count) in counts.by_status() {
+            writeln!(out, "{name}{{{labels},status=\"{status}\"}} {count}")?;
+        }
+    }
     for (name, help, value) in COUNTERS {
         let name = format!("tcpkit_{name}_total");
         head(out, &name, help, MetricKind::Counter)?;

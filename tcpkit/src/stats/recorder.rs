@@ -41,6 +41,8 @@ pub struct Counts {
     pub response_bytes: u64,
     /// Responses that say that something failed.
     pub errors: u64,
+    /// Responses of which it is not known whether they say that something failed.
+    pub unknown: u64,
     /// Requests that the client gave up.
     pub cancelled: u64,
     /// How long the responses took.
@@ -53,9 +55,26 @@ impl Counts {
         self.request_bytes = self.request_bytes.saturating_add(it.request_bytes);
         self.responses += u64::from(!it.cancelled);
         self.response_bytes = self.response_bytes.saturating_add(it.response_bytes);
-        self.errors += u64::from(it.status == Status::Error);
-        self.cancelled += u64::from(it.cancelled);
+        match (it.cancelled, it.status) {
+            (true, _) => self.cancelled += 1,
+            (_, Status::Error) => self.errors += 1,
+            (_, Status::Unknown) => self.unknown += 1,
+            (_, Status::Ok) => {}
+        }
         self.latencies.record(it.timing.latency_ns());
+    }
+
+    /// Requests by what became of them; all of them together.
+    #[must_use]
+    pub fn by_status(&self) -> [(&'static str, u64); 4] {
+        let others = [self.errors, self.unknown, self.cancelled];
+        let ok = others.iter().fold(self.requests, |ok, other| ok.saturating_sub(*other));
+        [
+            ("ok", ok),
+            ("error", self.errors),
+            ("unknown", self.unknown),
+            ("cancelled", self.cancelled),
+        ]
     }
 
     /// Adds those of another.
@@ -65,6 +84,7 @@ impl Counts {
         self.responses = self.responses.saturating_add(other.responses);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
         self.errors = self.errors.saturating_add(other.errors);
+        self.unknown = self.unknown.saturating_add(other.unknown);
         self.cancelled = self.cancelled.saturating_add(other.cancelled);
         self.latencies.add(&other.latencies);
     }
