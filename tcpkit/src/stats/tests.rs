@@ -95,6 +95,9 @@ fn windows_end_now() {
     collector.collect(1000);
     let (_, series) = collector.series().next().expect("a series");
     assert_eq!((series.recent(Window::FiveMinutes, 1000).requests, series.totals.requests), (0, 4));
+    let all = series.recent(Window::All, 1000);
+    assert_eq!((all.requests, all.bytes, all.sum_ns, all.max_ns), (4, 60, 1_000_000, 400_000));
+    assert_eq!(series.recent_sum_ns(Window::All, 1000), 1_000_000);
 }
 
 #[test]
