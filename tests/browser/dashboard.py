@@ -9,6 +9,8 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
+import statistics
 import time
 
 import scripted
@@ -16,7 +18,8 @@ from playwright.sync_api import Error, sync_playwright
 
 SIZES = [(1280, 900), (360, 740)]
 SCHEMES = ["light", "dark"]
-PATIENCE_MS = 15_000
+# For what comes about. It is long, since a machine that is busy with other things is no fault of the page.
+PATIENCE_MS = 60_000
 
 # Before the page's own scripts: layout shifts, and how old each second is when the page has drawn it.
 WATCH = """
@@ -53,6 +56,7 @@ COLOURED = """(canvas, name) => {
   return count;
 }"""
 
+# What is waited for is a function: the page's policy forbids to evaluate a text again.
 CHANGED = """([selector, before]) =>
   [...document.querySelectorAll(selector)].some((it, at) => it.textContent !== before[at])"""
 GROUND = "getComputedStyle(document.documentElement).backgroundColor"
@@ -120,15 +124,36 @@ def filled(page):
     page.wait_for_selector("#slow tbody .open")
 
 
-def keeps_up(page, checks, seconds=5):
+def cpu_seconds(session):
+    """How long the page's own thread has had a CPU so far. That is the same on a busy machine as on an idle one."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(it["value"] for it in metrics if it["name"] == "ThreadTime")
+
+
+def keeps_up(page, checks, seconds):
+    """The page falls behind when it needs more than a second for what a second brings; then it is never up to date
+    again. A single second that comes late is the machine's affair."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
     page.evaluate("() => { watched.ages.length = watched.gaps.length = 0 }")
-    page.wait_for_function("(count) => watched.ages.length >= count", arg=seconds)
+    before = cpu_seconds(session)
+    page.wait_for_function("(count) => watched.gaps.length >= count", arg=seconds, polling=200)
     ages, gaps = page.evaluate("[watched.ages, watched.gaps]")
-    checks.that(max(ages) <= 2, f"drawn within 2 s (at most {max(ages):.2f} s)", ages)
-    checks.that(max(gaps) <= 2, f"drawn every second (at most {max(gaps):.2f} s apart)", gaps)
+    cost = (cpu_seconds(session) - before) / len(ages)
+    checks.that(cost < 0.5, f"a second takes the page {1000 * cost:.0f} ms of CPU", cost)
+    age, gap = statistics.median(ages), statistics.median(gaps)
+    checks.that(age <= 2, f"it is drawn within 2 s ({age:.2f} s, at most {max(ages):.2f} s)", ages)
+    checks.that(gap <= 2, f"every second is drawn ({gap:.2f} s apart, at most {max(gaps):.2f} s)", gaps)
+    is_up_to_date(page)
+
+
+def is_up_to_date(page):
+    page.wait_for_function("() => Date.now() / 1000 - document.getElementById('last').dataset.t <= 2", polling=200)
 
 
 def is_drawn(page, checks, canvas, colour):
+    drawn = f"([selector, name]) => ({COLOURED})(document.querySelector(selector), name) > 5"
+    page.wait_for_function(drawn, arg=[canvas, colour], polling=500)
     count = page.locator(canvas).evaluate(COLOURED, colour)
     checks.that(count > 5, f"{canvas} shows {colour} ({count} pixels)", count)
 
@@ -146,7 +171,7 @@ def looks(browser, checks, url, out, size, scheme, holds):
         checks.that(page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out sideways")
         dark = page.evaluate(f"{GROUND}.match(/\\d+/g)[0] < 100")
         checks.that(dark == (scheme == "dark"), "the system's scheme is followed")
-        keeps_up(page, checks)
+        keeps_up(page, checks, 3)
         shifts = page.evaluate("watched.shifts")
         checks.that(shifts < 0.01, f"nothing moves by itself ({shifts:.4f})", shifts)
         checks.that(page.evaluate("window.broken") is None, "no text became markup")
@@ -179,7 +204,7 @@ def works_by_keyboard(browser, checks, url, size):
         page.focus("#pause")
         press("Space")
         state(page, "live")
-        page.wait_for_function("Date.now() / 1000 - document.getElementById('last').dataset.t <= 2")
+        is_up_to_date(page)
         checks.that(True, "resumed, it is up to date")
 
 
@@ -233,7 +258,7 @@ def chooses(browser, checks, url, out):
         filled(page)
         endpoint = page.locator("#operations tbody tr td:nth-child(8)").first.inner_text()
         page.select_option("#endpoint", endpoint)
-        page.wait_for_function("document.getElementById('latency-legend').textContent.includes('p99.9')")
+        page.wait_for_function("() => document.getElementById('latency-legend').textContent.includes('p99.9')")
         ends = texts(page, "#operations tbody td:nth-child(8)") + texts(page, "#slow tbody td:nth-child(5)")
         checks.that(set(ends) == {endpoint}, "one endpoint's rows are left", ends)
         page.uncheck("#log")
@@ -256,6 +281,7 @@ def survives_hostility(browser, checks, url, out):
                 opened(browser, checks, server.url, size, refused=1) as page:
             page.wait_for_selector("#banner[data-state=calm]")
             checks.that("Nothing was lost" in page.inner_text("#banner"), "refused once, it tries again")
+            server.may_break_off.set()
             page.wait_for_selector("#banner[data-state=loss]")
             checks.that(server.connections >= 3, "broken off, it connects again")
             said = page.inner_text("#banner")
@@ -285,7 +311,8 @@ def keeps_up_when_busy(browser, checks, url):
             opened(browser, checks, server.url) as page:
         filled(page)
         keeps_up(page, checks, 10)
-        page.wait_for_function("document.getElementById('slow-count').textContent === 'first 200 of 1,000 of 1,000'")
+        all_kept = "() => document.getElementById('slow-count').textContent === 'first 200 of 1,000 of 1,000'"
+        page.wait_for_function(all_kept)
         checks.that(page.locator("#slow tbody tr").count() == 200, "rows are bounded")
         checks.that(page.locator("#endpoint option").count() == 1001, "all endpoints can be chosen")
 
@@ -306,7 +333,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser's program")
+    found = shutil.which("chromium") or "/usr/bin/chromium"
+    parser.add_argument("--chromium", default=found, help="the browser's program")
     parser.add_argument("--holds", action="append", default=[], metavar="TEXT", help="must be among the slow requests")
     given = parser.parse_args()
     url = given.url.rstrip("/") + "/"
@@ -315,7 +343,9 @@ def main():
     started = time.monotonic()
     with sync_playwright() as playwright:
         # Chromium has no sandbox for root.
-        browser = playwright.chromium.launch(executable_path=given.chromium, chromium_sandbox=os.geteuid() != 0)
+        # Containers often have a small /dev/shm, and Chromium dies without a word when that is full.
+        browser = playwright.chromium.launch(executable_path=given.chromium, chromium_sandbox=os.geteuid() != 0,
+                                             args=["--disable-dev-shm-usage"], timeout=PATIENCE_MS)
         for size in SIZES:
             for scheme in SCHEMES:
                 looks(browser, checks, url, given.out, size, scheme, given.holds)

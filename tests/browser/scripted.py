@@ -73,6 +73,7 @@ class Scripted:
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.asked_slow = threading.Event()
+        self.may_break_off = threading.Event()
         scripted = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -147,8 +148,8 @@ class Scripted:
 
 
 def hostile(scripted, number, send):
-    """Refused once; then probes in every text, without loss, broken off; from then on with loss. What is slow is
-    told twice: when asked for, and in an event after that."""
+    """Refused once; then probes in every text, without loss, broken off when that was seen; then with loss. What is
+    slow is told twice: when asked for, and in an event after that."""
     if number == 1:
         return 503
     now = int(time.time())
@@ -162,6 +163,8 @@ def hostile(scripted, number, send):
         requests = scripted.transactions if number == 2 and second == 1 else []
         send("tick", {"t": int(time.time()), "servers": named, "operations": operations, "slow": requests,
                       "ledger": lost})
+        if requests:
+            scripted.may_break_off.wait(100)
         if scripted.ended.wait(1) or requests:
             return 200
 
