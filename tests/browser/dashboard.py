@@ -118,6 +118,10 @@ def micros(shown):
     return float(number) * {"µs": 1, "ms": 1e3, "s": 1e6}[unit]
 
 
+def number(shown):
+    return int(shown.replace(",", ""))
+
+
 def filled(page):
     state(page, "live")
     page.wait_for_selector("#operations tbody td.number")
@@ -222,7 +226,7 @@ def sorts(page, checks, press):
     press("Enter")
     page.wait_for_selector("#operations th:nth-child(3)[aria-sort=descending]")
     page.evaluate("() => new Promise(requestAnimationFrame)")
-    shown = [int(it.replace(",", "")) for it in texts(page, "#operations tbody td:nth-child(3)")]
+    shown = [number(it) for it in texts(page, "#operations tbody td:nth-child(3)")]
     checks.that(shown == sorted(shown, reverse=True) and shown, "operations by requests", shown)
 
 
@@ -253,13 +257,84 @@ def opens_details(page, checks, press):
     checks.that(page.evaluate("document.activeElement.className") == "open", "closed, the focus is where it was")
 
 
+def operations(page):
+    """The numbers of each operation, by endpoint and name."""
+    heads = [it.lower() for it in texts(page, "#operations th")]
+    rows = [row.locator("td").all_text_contents() for row in page.locator("#operations tbody tr").all()]
+    named = [dict(zip(heads, row)) for row in rows]
+    return {(it["endpoint"], it["operation"]): it for it in named}
+
+
+def has_windows(browser, checks, url):
+    """Operations over the last minute, five minutes and since the start."""
+    with checks.at("windows"), opened(browser, checks, url) as page:
+        filled(page)
+        page.focus("#pause")
+        page.keyboard.press("Enter")
+        state(page, "paused")
+        minute = operations(page)
+        columns = ["requests", "errors", "p50", "p99", "p99.9", "max"]
+        checks.that(all(set(columns) <= set(it) for it in minute.values()), "all columns are there", minute)
+        page.focus("#window")
+        before = minute
+        for window in ("last 5 minutes", "since start"):
+            page.keyboard.press("ArrowDown")
+            page.wait_for_selector("#operations tbody td.number")
+            chosen = page.locator("#window option:checked").inner_text()
+            checks.that(chosen == window, "the keyboard chooses a window", chosen)
+            now = operations(page)
+            is_more = all(number(now[key]["requests"]) >= number(it["requests"])
+                          and micros(now[key]["max"]) >= micros(it["max"]) for key, it in before.items())
+            checks.that(is_more, f"there was as much {window}, or more", (before, now))
+            in_order = [micros(it) for row in now.values() for it in (row["p50"], row["p99"], row["p99.9"], row["max"])]
+            is_sorted = all(in_order[at:at + 4] == sorted(in_order[at:at + 4]) for at in range(0, len(in_order), 4))
+            checks.that(is_sorted, f"percentiles {window} grow up to the longest", now)
+            before = now
+        page.reload()
+        filled(page)
+        checks.that(page.locator("#window").input_value() == "all", "the window is kept")
+        requests = number(next(iter(operations(page).values()))["requests"])
+        more = """(requests) => [...document.querySelectorAll("#operations tbody td:nth-child(3)")]
+          .some((it) => Number(it.textContent.replaceAll(",", "")) > requests)"""
+        page.wait_for_function(more, arg=requests)
+        checks.that(True, "numbers go on")
+
+
+def waits_for_windows(browser, checks, url):
+    """An agent that is slow to answer is asked once, and what it says late is not shown under another window."""
+    with checks.at("slow answers"), scripted.Scripted(url, scripted.steady) as server, \
+            opened(browser, checks, server.url) as page:
+        shown = "() => document.querySelector('#operations tbody td').textContent"
+        page.wait_for_function(f"() => ({shown})() === 'MINUTE'")
+        page.select_option("#window", "five-minutes")
+        page.wait_for_function(f"() => ({shown})() === 'Asking.'")
+        page.evaluate("() => { watched.gaps.length = 0 }")
+        page.wait_for_function("() => watched.gaps.length >= 3")
+        asked = list(server.asked_operations)
+        checks.that(asked == ["window=five-minutes"], "three seconds later, it was asked once", asked)
+        page.select_option("#window", "minute")
+        page.wait_for_function(f"() => ({shown})() === 'MINUTE'")
+        page.select_option("#window", "all")
+        page.wait_for_function(f"() => ({shown})() === 'Asking.'")
+        page.evaluate("""() => {
+          const body = document.querySelector("#operations tbody");
+          watched.operations = [];
+          new MutationObserver(() => watched.operations.push(body.querySelector("td").textContent))
+            .observe(body, { childList: true, characterData: true, subtree: true });
+        }""")
+        server.may_answer.set()
+        page.wait_for_function(f"() => ({shown})() === 'window=all'")
+        seen = set(page.evaluate("watched.operations"))
+        checks.that(seen == {"window=all"}, "an answer for another window is not shown", seen)
+
+
 def chooses(browser, checks, url, out):
     with checks.at("choosing"), opened(browser, checks, url) as page:
         filled(page)
-        endpoint = page.locator("#operations tbody tr td:nth-child(8)").first.inner_text()
+        endpoint = page.locator("#operations tbody tr td:nth-child(9)").first.inner_text()
         page.select_option("#endpoint", endpoint)
         page.wait_for_function("() => document.getElementById('latency-legend').textContent.includes('p99.9')")
-        ends = texts(page, "#operations tbody td:nth-child(8)") + texts(page, "#slow tbody td:nth-child(5)")
+        ends = texts(page, "#operations tbody td:nth-child(9)") + texts(page, "#slow tbody td:nth-child(5)")
         checks.that(set(ends) == {endpoint}, "one endpoint's rows are left", ends)
         page.uncheck("#log")
         keeps_up(page, checks, 2)
@@ -351,6 +426,8 @@ def main():
                 looks(browser, checks, url, given.out, size, scheme, given.holds)
             works_by_keyboard(browser, checks, url, size)
         chooses(browser, checks, url, given.out)
+        has_windows(browser, checks, url)
+        waits_for_windows(browser, checks, url)
         survives_hostility(browser, checks, url, given.out)
         keeps_up_when_busy(browser, checks, url)
         shows_single_seconds(browser, checks, url)

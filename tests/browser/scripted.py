@@ -1,4 +1,5 @@
 """A server that gives an agent's own page, and events as a test wants them: hostile, broken off, or very many."""
+import contextlib
 import itertools
 import json
 import threading
@@ -38,7 +39,8 @@ def history(until, seconds, servers):
 
 def operation(server_name, name, requests, total_us):
     return {"server": server_name, "protocol": "redis", "operation": name, "requests": requests, "errors": 0,
-            "total_us": total_us, "p50": 250.0, "p99": 2000.0, "max": 22500.0}
+            "bytes": requests * 200, "total_us": total_us, "p50": 250.0, "p90": 500.0, "p99": 2000.0, "p999": 7500.0,
+            "max": 22500.0}
 
 
 def slow(t, number, request, **more):
@@ -74,6 +76,9 @@ class Scripted:
         self.ended = threading.Event()
         self.asked_slow = threading.Event()
         self.may_break_off = threading.Event()
+        # What operations were asked for, in order; they are answered when they may be.
+        self.asked_operations = []
+        self.may_answer = threading.Event()
         scripted = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -83,7 +88,8 @@ class Scripted:
                 pass
 
             def do_GET(self):
-                scripted.answer(self)
+                with contextlib.suppress(OSError):  # The browser may have gone away.
+                    scripted.answer(self)
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
@@ -95,6 +101,7 @@ class Scripted:
 
     def __exit__(self, *_):
         self.ended.set()
+        self.may_answer.set()
         self.http.shutdown()
         self.http.server_close()
 
@@ -106,6 +113,12 @@ class Scripted:
             body = json.dumps(self.transactions).encode()
             self.whole(request, 200, [("Content-Type", "application/json")], body)
             self.asked_slow.set()
+        elif path == "/operations":
+            query = request.path.partition("?")[2]
+            self.asked_operations.append(query)
+            self.may_answer.wait()
+            body = json.dumps([operation("10.0.0.1:6379", query, 1000, 1e6)]).encode()
+            self.whole(request, 200, [("Content-Type", "application/json")], body)
         elif path == "/events":
             self.events(request)
         else:
@@ -186,6 +199,16 @@ def busy(scripted, _, send):
         now = int(time.time())
         requests = [slow(now, at, f"get key:{at} " + "x" * 400) for at in range(100)]
         send("tick", {"t": now, "servers": servers, "operations": operations, "slow": requests, "ledger": ledger()})
+        if scripted.ended.wait(1):
+            return 200
+
+
+def steady(scripted, _, send):
+    """One endpoint, and one operation in the last minute."""
+    send("hello", hello())
+    while True:
+        send("tick", {"t": int(time.time()), "servers": [server("10.0.0.1:6379", 100)], "slow": [], "ledger": ledger(),
+                      "operations": [operation("10.0.0.1:6379", "MINUTE", 100, 1e5)]})
         if scripted.ended.wait(1):
             return 200
 
