@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 use std::{
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -13,7 +13,7 @@ use tcpkit_tests::{
     agent::Agent,
     folder::Folder,
     netns::Netns,
-    process,
+    process::{self, Background},
     redis::{Client, RedisServer, SERVER, encode},
     statistics,
 };
@@ -30,25 +30,11 @@ const REQUESTS: u32 = 50_000_000;
 /// How long to wait between slow requests: more of them would push each other out of the page's table.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// redis-benchmark, until this is dropped. Whoever is measured goes first.
-struct Load(Child);
-
-impl Load {
-    fn start(netns: &Netns) -> Self {
-        let mut command = Command::new("nice");
-        command.args(["-n", "19", "redis-benchmark", "-h", "10.9.0.2", "-q", "-c", "4"]);
-        command.args(["-t", "get", "-n", &REQUESTS.to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self(netns.run(|| command.spawn().unwrap()))
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        self.0.wait().unwrap();
-    }
+/// redis-benchmark, for as long as this is there. Whoever is measured goes first.
+fn load(netns: &Netns) -> Background {
+    let mut command = Command::new("nice");
+    command.args(["-n", "19", "redis-benchmark", "-h", "10.9.0.2", "-q", "-c", "4"]);
+    Background::start(netns, command.args(["-t", "get", "-n", &REQUESTS.to_string()]))
 }
 
 /// Asks at both endpoints for what takes long, and for what fails, until it is told to stop.
@@ -72,7 +58,7 @@ fn the_dashboard_shows_what_happens() {
     let _redis = RedisServer::start(&far);
     // Slow requests have fields with JSON, and what is printed must not fill this process's memory.
     let agent = Agent::start(&near, "-t 15 --slow 15 -i veth0 tcp port 6379");
-    let load = Load::start(&near);
+    let load = load(&near);
     let pictures = Folder::new();
     let stop = AtomicBool::new(false);
     let output = thread::scope(|scope| {
