@@ -107,6 +107,10 @@ impl History {
     /// Adds what was counted in step `number`, which is the latest or the one after.
     pub(super) fn add(&mut self, number: u64, counts: &Counts) {
         if self.steps.back().is_none_or(|last| last.number < number) {
+            if let Some(last) = self.steps.back_mut() {
+                // It is kept for minutes, and nothing is added any more.
+                last.groups.shrink_to_fit();
+            }
             self.steps.push_back(Step { number, ..Step::default() });
         }
         while self.steps.len() > STEPS {
