@@ -109,6 +109,9 @@ fn run(contestant: &Contestant, seconds: u64, options: &Options, report: &mut Re
     let what = format!("{name}, in {seconds} s");
     report.sample(&what, "connections opened", counts.opened() as f64);
     report.sample(&what, "connections tracked", ledger.total("connections") as f64);
+    for line in ledger.text().lines().filter(|line| line.contains(" connections")) {
+        report.note(&what, "connections tracked", line.trim());
+    }
     report.sample(&what, "requests answered", ledger.part("requests", "answered") as f64);
     report.sample(&what, "ticks heard", watched.load(Ordering::Relaxed) as f64);
     report.sample(&what, "packets matched", ledger.total("packets matched") as f64);
