@@ -76,8 +76,7 @@ class Scripted:
         self.ended = threading.Event()
         self.asked_slow = threading.Event()
         self.may_break_off = threading.Event()
-        # What operations were asked for, in order; they are answered when they may be.
-        self.asked_operations = []
+        # Who asks for operations is answered when that may be.
         self.may_answer = threading.Event()
         scripted = self
 
@@ -115,7 +114,6 @@ class Scripted:
             self.asked_slow.set()
         elif path == "/operations":
             query = request.path.partition("?")[2]
-            self.asked_operations.append(query)
             self.may_answer.wait()
             body = json.dumps([operation("10.0.0.1:6379", query, 1000, 1e6)]).encode()
             self.whole(request, 200, [("Content-Type", "application/json")], body)
