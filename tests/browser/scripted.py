@@ -1,4 +1,5 @@
 """A server that gives an agent's own page, and events as a test wants them: hostile, broken off, or very many."""
+import contextlib
 import itertools
 import json
 import threading
@@ -38,7 +39,8 @@ def history(until, seconds, servers):
 
 def operation(server_name, name, requests, total_us):
     return {"server": server_name, "protocol": "redis", "operation": name, "requests": requests, "errors": 0,
-            "total_us": total_us, "p50": 250.0, "p99": 2000.0, "max": 22500.0}
+            "bytes": requests * 200, "total_us": total_us, "p50": 250.0, "p90": 500.0, "p99": 2000.0, "p999": 7500.0,
+            "max": 22500.0}
 
 
 def slow(t, number, request, **more):
@@ -73,6 +75,9 @@ class Scripted:
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.asked_slow = threading.Event()
+        self.may_break_off = threading.Event()
+        # Who asks for operations is answered when that may be.
+        self.may_answer = threading.Event()
         scripted = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -82,7 +87,8 @@ class Scripted:
                 pass
 
             def do_GET(self):
-                scripted.answer(self)
+                with contextlib.suppress(OSError):  # The browser may have gone away.
+                    scripted.answer(self)
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
@@ -94,6 +100,7 @@ class Scripted:
 
     def __exit__(self, *_):
         self.ended.set()
+        self.may_answer.set()
         self.http.shutdown()
         self.http.server_close()
 
@@ -105,6 +112,11 @@ class Scripted:
             body = json.dumps(self.transactions).encode()
             self.whole(request, 200, [("Content-Type", "application/json")], body)
             self.asked_slow.set()
+        elif path == "/operations":
+            query = request.path.partition("?")[2]
+            self.may_answer.wait()
+            body = json.dumps([operation("10.0.0.1:6379", query, 1000, 1e6)]).encode()
+            self.whole(request, 200, [("Content-Type", "application/json")], body)
         elif path == "/events":
             self.events(request)
         else:
@@ -147,8 +159,8 @@ class Scripted:
 
 
 def hostile(scripted, number, send):
-    """Refused once; then probes in every text, without loss, broken off; from then on with loss. What is slow is
-    told twice: when asked for, and in an event after that."""
+    """Refused once; then probes in every text, without loss, broken off when that was seen; then with loss. What is
+    slow is told twice: when asked for, and in an event after that."""
     if number == 1:
         return 503
     now = int(time.time())
@@ -162,6 +174,8 @@ def hostile(scripted, number, send):
         requests = scripted.transactions if number == 2 and second == 1 else []
         send("tick", {"t": int(time.time()), "servers": named, "operations": operations, "slow": requests,
                       "ledger": lost})
+        if requests:
+            scripted.may_break_off.wait(100)
         if scripted.ended.wait(1) or requests:
             return 200
 
@@ -183,6 +197,16 @@ def busy(scripted, _, send):
         now = int(time.time())
         requests = [slow(now, at, f"get key:{at} " + "x" * 400) for at in range(100)]
         send("tick", {"t": now, "servers": servers, "operations": operations, "slow": requests, "ledger": ledger()})
+        if scripted.ended.wait(1):
+            return 200
+
+
+def steady(scripted, _, send):
+    """One endpoint, and one operation in the last minute."""
+    send("hello", hello())
+    while True:
+        send("tick", {"t": int(time.time()), "servers": [server("10.0.0.1:6379", 100)], "slow": [], "ledger": ledger(),
+                      "operations": [operation("10.0.0.1:6379", "MINUTE", 100, 1e5)]})
         if scripted.ended.wait(1):
             return 200
 

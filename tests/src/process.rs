@@ -87,6 +87,27 @@ impl Drop for Server {
     }
 }
 
+/// A command that goes on beside the test until this is dropped.
+#[derive(Debug)]
+pub struct Background(Child);
+
+impl Background {
+    /// Starts it. What it prints is not looked at.
+    #[must_use]
+    pub fn start(netns: &Netns, command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(netns.run(|| command.spawn().unwrap_or_else(|it| panic!("{command:?}: {it}"))))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        self.0.wait().unwrap();
+    }
+}
+
 /// Runs a client to its end, which has to be a good one, and gives what it printed.
 #[track_caller]
 pub fn run(netns: &Netns, command: &mut Command) -> String {

@@ -14,6 +14,8 @@ mod counts;
 mod events;
 #[path = "server/hostile.rs"]
 mod hostile;
+#[path = "server/operations.rs"]
+mod operations;
 #[path = "server/ports.rs"]
 mod ports;
 #[path = "server/routes.rs"]

@@ -24,11 +24,15 @@ const EXPECTED: &str = "tests/instructions.json";
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     install: Install,
-    /// What to measure: traffic, kernel, offline, loss, memory, growth, protocols, scripts; all, if nothing is named.
+    /// What to measure: traffic, kernel, offline, loss, memory, growth, protocols, scripts; all of
+    /// these, if nothing is named. And churn, by its name only: memory while connections come and go.
     rows: Vec<String>,
     /// Only try that everything works, in a minute.
     #[arg(long)]
     quick: bool,
+    /// How long the row churn takes; ten minutes by default.
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
     /// Another agent instead of this one; again, with names, to compare several: old=PATH.
     #[arg(long, value_name = "[NAME=]PATH")]
     agent: Vec<String>,
@@ -50,6 +54,9 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
         command.args(["--agent", &agent]);
     }
     command.args(args.quick.then_some("--quick"));
+    if let Some(seconds) = args.seconds {
+        command.args(["--seconds", &seconds.to_string()]);
+    }
     finish(command, "not everything was measured, see above")
 }
 

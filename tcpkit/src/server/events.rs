@@ -1,7 +1,6 @@
 //! What happens, told once a second to all who listen (server-sent events, WHATWG HTML, 9.2).
 
 use std::{
-    cmp::Reverse,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,19 +11,14 @@ use tokio::{sync::mpsc, time};
 
 use super::{
     State,
-    history::{History, micros},
+    history::History,
+    operations::{self, Query},
     unix_now,
 };
-use crate::{
-    ledger::Ledger,
-    stats::{Collector, Window, server_name},
-};
+use crate::ledger::Ledger;
 
 /// How many events may wait for a listener: one that has not taken them after so many seconds is gone.
 const MAX_WAITING: usize = 8;
-
-/// How many operations are listed.
-const MAX_OPERATIONS: usize = 50;
 
 /// How many slow transactions of a second are told.
 const MAX_SLOW: usize = 100;
@@ -90,7 +84,8 @@ async fn tick(state: &State) {
     let statistics = &state.sources.statistics;
     let mut collector = statistics.collected();
     let latest = collector.take_latest();
-    let operations = ledger.as_ref().map(|_| operations(&collector, statistics.second()));
+    let list = || operations::list(&collector, statistics.second(), &Query::default());
+    let operations = ledger.as_ref().map(|_| list());
     drop(collector);
     let unix = unix_now().as_secs();
     let inner = &mut *state.events.lock();
@@ -118,37 +113,6 @@ fn slow(state: &State, told: &mut u64) -> String {
     *told = latest.first().map_or(*told, |newest| newest.number);
     let objects: Vec<&str> = latest.iter().map(|it| &*it.object).collect();
     objects.join(",")
-}
-
-/// The operations that took most of the last minute's time together.
-fn operations(collector: &Collector, second: u64) -> Vec<Value> {
-    let window = Window::Minute;
-    let mut all: Vec<_> = collector
-        .series()
-        .map(|(key, series)| (series.recent_sum_ns(window, second), key, series))
-        .filter(|(sum_ns, ..)| *sum_ns > 0)
-        .collect();
-    all.sort_unstable_by_key(|(sum_ns, ..)| Reverse(*sum_ns));
-    all.truncate(MAX_OPERATIONS);
-    all.into_iter()
-        .map(|(sum_ns, key, series)| {
-            let recent = series.recent(window, second);
-            let quantile = |part| recent.quantile_ns(part).map(micros);
-            json!({
-                "server": server_name(key.server.as_ref()),
-                "protocol": key.protocol,
-                "operation": key.operation,
-                "requests": recent.requests,
-                "errors": recent.errors,
-                "bytes": recent.bytes,
-                "total_us": sum_ns as f64 / 1e3,
-                "p50": quantile(0.5),
-                "p90": quantile(0.9),
-                "p99": quantile(0.99),
-                "max": micros(recent.max_ns),
-            })
-        })
-        .collect()
 }
 
 fn told_ledger(ledger: &Ledger) -> Value {

@@ -17,7 +17,8 @@ const SECONDS: usize = 300;
 const MAX_SERVERS: usize = 100;
 
 /// The percentiles that are told, by name.
-const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
+pub(super) const PERCENTILES: [(&str, f64); 4] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
 
 /// The names of a server's numbers in a second, in the order of [`ServerSecond::numbers`].
 const NUMBERS: [&str; 8] = [

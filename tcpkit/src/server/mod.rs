@@ -9,6 +9,7 @@ mod deadline;
 mod events;
 mod history;
 mod metrics;
+mod operations;
 mod page;
 mod routes;
 

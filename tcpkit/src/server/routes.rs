@@ -7,8 +7,9 @@ use hyper::{
     body::Bytes,
     header::{self, HeaderValue},
 };
+use serde_json::Value;
 
-use super::{State, body::Payload, metrics, page};
+use super::{State, body::Payload, metrics, operations, page};
 use crate::stats::established;
 
 const JSON: &str = "application/json";
@@ -126,6 +127,7 @@ async fn route<B>(request: &Request<B>, state: &Arc<State>) -> Answer {
             Answer::of(METRICS, metrics::text(&statistics.collected(), &ledger, script))
         }
         "/transactions" => transactions(request.uri().query().unwrap_or(""), state),
+        "/operations" => list_operations(request.uri().query().unwrap_or(""), state),
         "/events" if request.method() == Method::HEAD => Answer::of("text/event-stream", ""),
         "/events" => {
             let payload = Payload::Events(state.events.subscribe(state));
@@ -146,6 +148,17 @@ fn transactions(query: &str, state: &State) -> Answer {
     let latest = latest.unwrap_or_default();
     let objects: Vec<&str> = latest.iter().map(|it| &*it.object).collect();
     Answer::of(JSON, format!("[{}]\n", objects.join(",\n")))
+}
+
+/// The operations that took most time together.
+fn list_operations(query: &str, state: &State) -> Answer {
+    let Some(query) = operations::Query::parse(query) else {
+        let why = "window is minute, five-minutes or all, and limit is how many at most";
+        return Answer::refusal(StatusCode::BAD_REQUEST, why);
+    };
+    let statistics = &state.sources.statistics;
+    let list = operations::list(&statistics.collected(), statistics.second(), &query);
+    Answer::of(JSON, format!("{}\n", Value::from(list)))
 }
 
 /// What of the transactions is wanted.

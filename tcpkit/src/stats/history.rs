@@ -42,6 +42,19 @@ pub struct Recent {
 }
 
 impl Recent {
+    /// All of `counts`.
+    pub(super) fn of(counts: &Counts) -> Self {
+        let latencies = &counts.latencies;
+        Self {
+            requests: counts.requests,
+            errors: counts.errors,
+            bytes: counts.request_bytes.saturating_add(counts.response_bytes),
+            sum_ns: latencies.sum_ns(),
+            max_ns: latencies.max_ns(),
+            groups: latencies.groups().collect(),
+        }
+    }
+
     /// The latency, in ns, that `part` (0 to 1) of all do not exceed, exact to 1 %.
     #[must_use]
     pub fn quantile_ns(&self, part: f64) -> Option<u64> {
@@ -94,6 +107,10 @@ impl History {
     /// Adds what was counted in step `number`, which is the latest or the one after.
     pub(super) fn add(&mut self, number: u64, counts: &Counts) {
         if self.steps.back().is_none_or(|last| last.number < number) {
+            if let Some(last) = self.steps.back_mut() {
+                // It is kept for minutes, and nothing is added any more.
+                last.groups.shrink_to_fit();
+            }
             self.steps.push_back(Step { number, ..Step::default() });
         }
         while self.steps.len() > STEPS {

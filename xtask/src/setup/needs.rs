@@ -1,6 +1,6 @@
 //! What building, testing, showing and checking need, and whether it is there.
 
-use std::{fmt, path::Path};
+use std::{fmt, fs, path::Path};
 
 use anyhow::{Result, bail};
 use xshell::cmd;
@@ -17,6 +17,13 @@ const LIBRARIES: &[(&str, &str)] = &[("pcap/pcap.h", "libpcap-dev")];
 
 /// Where headers are looked for.
 const INCLUDE_FOLDERS: [&str; 2] = ["/usr/include", "/usr/local/include"];
+
+/// Fonts that the browser test's pages are drawn in: a file, and Debian's package. Without any, a browser
+/// draws empty boxes.
+const FONTS: &[(&str, &str)] = &[("DejaVuSans.ttf", "fonts-dejavu-core")];
+
+/// Where fonts are looked for, in whatever folder below.
+const FONT_FOLDERS: [&str; 2] = ["/usr/share/fonts", "/usr/local/share/fonts"];
 
 /// A program, Debian's package of it, and what it is needed for.
 struct Program {
@@ -51,6 +58,8 @@ const PROGRAMS: &[Program] = &[
     for_tests("promtool", "prometheus"),
     // Looks at the unit.
     for_tests("systemd-analyze", "systemd"),
+    // Looks at the dashboard.
+    for_tests("chromium", "chromium"),
     // Drops packets.
     for_tests("nft", "nftables"),
     // Makes packets as long as the wire's.
@@ -91,7 +100,10 @@ impl Missing {
             .filter(|it| it.purposes.contains(&purpose))
             .filter(|it| host::find_program(it.name).is_none())
             .map(|it| (it.name, it.package));
-        let mut missing = Self { packages: libraries.chain(programs).collect(), ..Self::default() };
+        let fonts = FONTS.iter().filter(|_| purpose == Purpose::Test);
+        let fonts = fonts.filter(|(file, _)| !has_font(file)).copied();
+        let packages = libraries.chain(programs).chain(fonts).collect();
+        let mut missing = Self { packages, ..Self::default() };
         missing.python = purpose == Purpose::Test && !python::is_complete(&workspace.root);
         if missing.python && python::maker().is_none() {
             missing.packages.push(("Python's venv", python::MAKER));
@@ -172,4 +184,33 @@ impl fmt::Display for Missing {
 
 fn has_header(header: &str) -> bool {
     INCLUDE_FOLDERS.iter().any(|folder| Path::new(folder).join(header).is_file())
+}
+
+fn has_font(file: &str) -> bool {
+    FONT_FOLDERS.iter().any(|folder| holds(Path::new(folder), file))
+}
+
+/// Whether there is a file of this name in a folder or below it.
+fn holds(folder: &Path, file: &str) -> bool {
+    folder.join(file).is_file()
+        || fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+            // A link to a folder above would never end.
+            entry.file_type().is_ok_and(|it| it.is_dir()) && holds(&entry.path(), file)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_below() {
+        let root = std::env::temp_dir().join(format!("tcpkit-xtask-fonts-{}", std::process::id()));
+        assert!(!holds(&root, "A.ttf"), "there is no folder");
+        fs::create_dir_all(root.join("truetype/a")).unwrap();
+        assert!(!holds(&root, "A.ttf"));
+        fs::write(root.join("truetype/a/A.ttf"), "").unwrap();
+        assert!(holds(&root, "A.ttf") && !holds(&root, "a"));
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

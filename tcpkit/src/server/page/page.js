@@ -4,13 +4,15 @@ const $ = (id) => document.getElementById(id);
 const model = new Model();
 const shown = {
   endpoint: "", ledger: null, paused: false, pending: [], // what is shown
+  window: "minute", listed: null, asking: null, // operations over longer than the ticks tell, null before they came
   events: null, started: null, heard: 0, retry: 1000, timer: 0, // whom it comes from
 };
 
 const throughput = new LineChart($("throughput"), $("throughput-legend"), model, short);
 const latency = new LineChart($("latency"), $("latency-legend"), model, micros);
 const heat = new HeatMap($("heat"), $("heat-readout"), model);
-const operations = operationsTable($("operations"));
+const operations = operationsTable($("operations"), () =>
+  (shown.window === "minute" ? "No requests in the last minute." : shown.listed ? "No requests yet." : "Asking."));
 const slow = slowTable($("slow"), openDetails, () =>
   (model.slow.length > 0 ? "No slow request matches." : "No slow requests yet."));
 const tiles = figuresOf($("tiles"));
@@ -111,7 +113,8 @@ function drawCharts(single) {
 }
 
 function drawOperations() {
-  const chosen = model.operations.filter((it) => shown.endpoint === "" || it.server === shown.endpoint);
+  const all = shown.window === "minute" ? model.operations : (shown.listed ?? []);
+  const chosen = all.filter((it) => shown.endpoint === "" || it.server === shown.endpoint);
   const most = chosen.reduce((so, it) => Math.max(so, finite(it.total_us) ?? 0), 1);
   operations.draw(chosen.map((it) => ({ ...it, share: (finite(it.total_us) ?? 0) / most })));
 }
@@ -228,6 +231,7 @@ function onHello(hello) {
   if (shown.started !== null && shown.started !== hello.started_unix) {
     model.reset();
     shown.pending = [];
+    setWindow(shown.window);
   }
   shown.started = hello.started_unix ?? null;
   const since = finite(hello.started_unix);
@@ -248,12 +252,40 @@ async function fetchSlow() {
   }
 }
 
+// Ticks tell of the last minute only; what is wanted over longer is asked for, never twice at the same time.
+async function askOperations() {
+  if (shown.window === "minute" || shown.asking) return;
+  const asking = new AbortController();
+  shown.asking = asking;
+  try {
+    const signal = AbortSignal.any([asking.signal, AbortSignal.timeout(10000)]);
+    const answer = await fetch(`operations?window=${shown.window}`, { signal });
+    const listed = answer.ok ? list(await answer.json()) : null;
+    // Nobody wants to know any more what was asked for before.
+    if (listed && shown.asking === asking) shown.listed = listed;
+  } catch {
+    // Given up, or the connection broke: the next tick asks again.
+  }
+  if (shown.asking === asking) shown.asking = null;
+  planDraw();
+}
+
+function setWindow(window) {
+  shown.asking?.abort();
+  Object.assign(shown, { window, listed: null, asking: null });
+  $("window").value = window;
+  askOperations();
+  // At once, so that no number stands under a window that it is not of.
+  drawOperations();
+}
+
 function onTick(tick) {
   if (!Number.isFinite(tick.t)) return;
   shown.ledger = tick.ledger ?? shown.ledger;
   drawLedger();
   showLiveOrPaused();
   whenShown(() => model.addTick(tick));
+  if (!shown.paused) askOperations();
 }
 
 // A connection may die without a word.
@@ -278,6 +310,10 @@ $("endpoint").addEventListener("change", (event) => {
   shown.endpoint = event.target.value;
   planDraw();
 });
+$("window").addEventListener("change", (event) => {
+  kept("window", event.target.value);
+  setWindow(event.target.value);
+});
 for (const id of ["percentile", "log"]) $(id).addEventListener("change", planDraw);
 $("filter").addEventListener("input", planDraw);
 operations.onSort = planDraw;
@@ -299,11 +335,11 @@ function setTheme(theme) {
   planDraw();
 }
 
-// Browsers may refuse to keep anything; then the theme lasts as long as the page.
-function kept(theme) {
+// Browsers may refuse to keep anything; then what was chosen lasts as long as the page.
+function kept(what, value) {
   try {
-    if (theme !== undefined) localStorage.setItem("tcpkit-theme", theme);
-    return localStorage.getItem("tcpkit-theme");
+    if (value !== undefined) localStorage.setItem(`tcpkit-${what}`, value);
+    return localStorage.getItem(`tcpkit-${what}`);
   } catch {
     return null;
   }
@@ -313,7 +349,7 @@ const THEMES = ["auto", "light", "dark"];
 $("theme").addEventListener("click", () => {
   const now = document.documentElement.dataset.theme ?? "auto";
   const next = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
-  kept(next);
+  kept("theme", next);
   setTheme(next);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -321,5 +357,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   planDraw();
 });
 
-setTheme(THEMES.includes(kept()) ? kept() : "auto");
+const oneOf = (known, wanted) => (known.includes(wanted) ? wanted : known[0]);
+setTheme(oneOf(THEMES, kept("theme")));
+setWindow(oneOf([...$("window").options].map((option) => option.value), kept("window")));
 connect();

@@ -80,7 +80,7 @@ class Table {
 
 const plain = (read) => (cell, item) => say(cell, read(item));
 
-function operationsTable(element) {
+function operationsTable(element, empty) {
   const isBad = (cell, { errors }) => {
     say(cell, whole(errors));
     cell.classList.toggle("bad", errors > 0);
@@ -105,13 +105,13 @@ function operationsTable(element) {
     { ...number("errors", "Errors", whole), fill: isBad },
     number("p50", "p50", micros),
     number("p99", "p99", micros),
+    number("p999", "p99.9", micros),
     number("max", "Max", micros),
     word("server", "Endpoint"),
     word("protocol", "Protocol"),
   ], {
     sort: "total_us", descending: true, limit: 50,
-    key: (it) => JSON.stringify([it.server, it.protocol, it.operation]),
-    empty: () => "No requests in the last minute.",
+    key: (it) => JSON.stringify([it.server, it.protocol, it.operation]), empty,
   });
 }
 

@@ -14,7 +14,9 @@
 #[allow(dead_code, reason = "the golden tests need more of it")]
 #[path = "../../../../tcpkit/tests/golden/capture.rs"]
 mod captures;
+mod churn;
 mod connection;
+mod crowd;
 mod finished;
 mod flood;
 mod growth;
@@ -59,7 +61,7 @@ use crate::{
 /// Measures one row.
 type Measure = fn(&Options, &mut Report);
 
-const ROWS: [(&str, Measure); 8] = [
+const ROWS: [(&str, Measure); 9] = [
     ("traffic", traffic::measure),
     ("kernel", kernel::measure),
     ("offline", offline::measure),
@@ -68,7 +70,11 @@ const ROWS: [(&str, Measure); 8] = [
     ("growth", growth::measure),
     ("protocols", protocols::measure),
     ("scripts", scripts::measure),
+    ("churn", churn::measure),
 ];
+
+/// Rows that take long, and are measured only when they are named.
+const ONLY_NAMED: [&str; 1] = ["churn"];
 
 fn main() -> ExitCode {
     match run() {
@@ -102,7 +108,10 @@ fn run() -> Result<ExitCode> {
     options.make_files()?;
     let mut report = Report::default();
     for (name, measure) in ROWS {
-        let is_asked_for = options.rows.is_empty() || options.rows.iter().any(|row| row == name);
+        let is_asked_for = match options.rows.is_empty() {
+            true => !ONLY_NAMED.contains(&name),
+            false => options.rows.iter().any(|row| row == name),
+        };
         if is_asked_for && !options.is_stopped() {
             report.begin(name);
             let measured = catch_unwind(AssertUnwindSafe(|| measure(&options, &mut report)));

@@ -14,9 +14,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tcpkit_tests::{agent::Agent, netns::Netns};
 
 pub(crate) const USAGE: &str = "\
-Usage: bench [ROWS…] --into FOLDER --agent [NAME=]PATH [--quick]
+Usage: bench [ROWS…] --into FOLDER --agent [NAME=]PATH [--quick] [--seconds N]
        bench instructions --into FOLDER --agent PATH --expected FILE --rustc VERSION [--bless]
-Rows: traffic, kernel, offline, loss, memory, growth, protocols; all of them if none is named.";
+Rows: traffic, kernel, offline, loss, memory, growth, protocols, scripts; all of them if none is named.
+      churn, if it is named: ten minutes, or as many seconds as --seconds says.";
 
 /// An agent that takes part.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub(crate) struct Options {
     folder: PathBuf,
     /// Whether it is only tried that everything works.
     pub(crate) quick: bool,
+    /// How long the row that takes long takes, in s.
+    pub(crate) seconds: Option<u64>,
     /// The file with the instructions that are expected.
     pub(crate) expected: Option<PathBuf>,
     /// The compiler that built the agent.
@@ -86,6 +89,7 @@ impl Options {
             agents: Vec::new(),
             folder: PathBuf::new(),
             quick: false,
+            seconds: None,
             expected: None,
             rustc: None,
             bless: false,
@@ -101,6 +105,10 @@ impl Options {
                 "--expected" => options.expected = Some(value()?.into()),
                 "--rustc" => options.rustc = Some(value()?),
                 "--quick" => options.quick = true,
+                "--seconds" => {
+                    let seconds = value()?.parse().ok().filter(|it| (3..=86_400).contains(it));
+                    options.seconds = Some(seconds.context("--seconds is a number from 3 on")?);
+                }
                 "--bless" => options.bless = true,
                 other if other.starts_with('-') => bail!("{other} is no option\n{USAGE}"),
                 row => options.rows.push(row.to_owned()),
@@ -182,5 +190,7 @@ mod tests {
         check("--into /tmp", None);
         check("--agent /bin/sh --into /tmp --what", None);
         check("--agent", None);
+        check("churn --agent /bin/sh --into /tmp --seconds 60", Some(("churn", false)));
+        check("churn --agent /bin/sh --into /tmp --seconds 0", None);
     }
 }
