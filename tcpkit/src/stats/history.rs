@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{latency::Latencies, recorder::Counts};
+use super::{latency::Latencies, packed::Packed, recorder::Counts};
 
 /// How long a step is, in s.
 pub(super) const STEP_S: u64 = 10;
@@ -20,8 +20,11 @@ struct Step {
     bytes: u64,
     sum_ns: u128,
     max_ns: u64,
-    /// Latencies in ns, in order, and how many; by groups that are not told apart.
+    /// Latencies in ns, in order, and how many; by groups that are not told apart. Empty once the step is
+    /// over.
     groups: Vec<(u64, u64)>,
+    /// The same once the step is over.
+    packed: Packed,
 }
 
 /// What was counted within a time.
@@ -77,6 +80,7 @@ impl Recent {
         self.sum_ns += step.sum_ns;
         self.max_ns = self.max_ns.max(step.max_ns);
         merge(&mut self.groups, step.groups.iter().copied());
+        merge(&mut self.groups, step.packed.iter());
     }
 }
 
@@ -109,7 +113,7 @@ impl History {
         if self.steps.back().is_none_or(|last| last.number < number) {
             if let Some(last) = self.steps.back_mut() {
                 // It is kept for minutes, and nothing is added any more.
-                last.groups.shrink_to_fit();
+                last.packed = Packed::new(&std::mem::take(&mut last.groups));
             }
             self.steps.push_back(Step { number, ..Step::default() });
         }

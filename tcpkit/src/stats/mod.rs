@@ -7,6 +7,7 @@ mod collector;
 pub mod established;
 mod history;
 mod latency;
+mod packed;
 mod recorder;
 mod slow;
 pub mod summary;
