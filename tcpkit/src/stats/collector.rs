@@ -15,14 +15,28 @@ pub enum Window {
     Minute,
     /// The last five minutes, to ten seconds.
     FiveMinutes,
+    /// Since the start.
+    All,
 }
 
 impl Window {
-    fn steps(self) -> u64 {
-        match self {
+    /// The first step of a window that ends at `second` of the run; `None` where it has no beginning but
+    /// the run's.
+    fn first_step(self, second: u64) -> Option<u64> {
+        let steps = match self {
             Self::Minute => 60 / STEP_S,
             Self::FiveMinutes => 300 / STEP_S,
-        }
+            Self::All => return None,
+        };
+        Some((second / STEP_S + 1).saturating_sub(steps))
+    }
+}
+
+impl Window {
+    /// The second of the run that it begins with when it ends at `second`.
+    #[must_use]
+    pub fn begin_s(self, second: u64) -> u64 {
+        self.first_step(second).unwrap_or(0).saturating_mul(STEP_S)
     }
 }
 
@@ -38,18 +52,20 @@ impl Series {
     /// What was counted within a window that ends at `second` of the run.
     #[must_use]
     pub fn recent(&self, window: Window, second: u64) -> Recent {
-        self.history.since(first_step(window, second))
+        match window.first_step(second) {
+            Some(first) => self.history.since(first),
+            None => Recent::of(&self.totals),
+        }
     }
 
     /// What all took together within a window that ends at `second` of the run, in ns.
     #[must_use]
     pub fn recent_sum_ns(&self, window: Window, second: u64) -> u128 {
-        self.history.sum_ns_since(first_step(window, second))
+        match window.first_step(second) {
+            Some(first) => self.history.sum_ns_since(first),
+            None => self.totals.latencies.sum_ns(),
+        }
     }
-}
-
-fn first_step(window: Window, second: u64) -> u64 {
-    (second / STEP_S + 1).saturating_sub(window.steps())
 }
 
 /// What a server did since somebody asked last.
@@ -97,7 +113,7 @@ impl Collector {
             }
             spare.clear();
         }
-        let oldest = step.saturating_sub(Window::FiveMinutes.steps());
+        let oldest = Window::FiveMinutes.first_step(second).unwrap_or(0);
         for (_, it) in series.iter_mut() {
             it.history.forget(oldest);
         }

@@ -42,6 +42,19 @@ pub struct Recent {
 }
 
 impl Recent {
+    /// All of `counts`.
+    pub(super) fn of(counts: &Counts) -> Self {
+        let latencies = &counts.latencies;
+        Self {
+            requests: counts.requests,
+            errors: counts.errors,
+            bytes: counts.request_bytes.saturating_add(counts.response_bytes),
+            sum_ns: latencies.sum_ns(),
+            max_ns: latencies.max_ns(),
+            groups: latencies.groups().collect(),
+        }
+    }
+
     /// The latency, in ns, that `part` (0 to 1) of all do not exceed, exact to 1 %.
     #[must_use]
     pub fn quantile_ns(&self, part: f64) -> Option<u64> {
@@ -55,6 +68,16 @@ impl Recent {
                 seen as f64 >= wanted
             })
             .map(|(ns, _)| (*ns).min(self.max_ns))
+    }
+
+    /// Adds what was counted of something else within the same time.
+    pub fn include(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+        self.bytes += other.bytes;
+        self.sum_ns += other.sum_ns;
+        self.max_ns = self.max_ns.max(other.max_ns);
+        merge(&mut self.groups, other.groups.iter().copied());
     }
 
     fn add(&mut self, step: &Step) {

@@ -95,6 +95,57 @@ fn windows_end_now() {
     collector.collect(1000);
     let (_, series) = collector.series().next().expect("a series");
     assert_eq!((series.recent(Window::FiveMinutes, 1000).requests, series.totals.requests), (0, 4));
+    let all = series.recent(Window::All, 1000);
+    assert_eq!((all.requests, all.bytes, all.sum_ns, all.max_ns), (4, 60, 1_000_000, 400_000));
+    assert_eq!(series.recent_sum_ns(Window::All, 1000), 1_000_000);
+    assert_eq!([5, 69, 299].map(|second| Window::Minute.begin_s(second)), [0, 10, 240]);
+    assert_eq!([299, 310].map(|second| Window::FiveMinutes.begin_s(second)), [0, 20]);
+    assert_eq!(Window::All.begin_s(1000), 0);
+    let mut twice = all.clone();
+    twice.include(&all);
+    assert_eq!((twice.requests, twice.max_ns, twice.sum_ns), (8, 400_000, 2_000_000));
+    assert_eq!(twice.quantile_ns(0.5), all.quantile_ns(0.5));
+}
+
+/// Compares with latencies that are all kept, and sorted.
+#[test]
+fn percentiles_are_exact_to_a_hundredth_in_each_window() {
+    let recorders = Recorders::new(100);
+    let recorder = recorders.add();
+    let mut collector = Collector::new(recorders);
+    let mut all = Vec::new();
+    let mut state = 1_u64;
+    const END: u64 = 599;
+    for second in 0..=END {
+        for _ in 0..20 {
+            // From 1 µs to some 17 s, each order of magnitude as often; later ones are longer, so that windows differ.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let ns = (1_000.0 * ((state >> 40) as f64 / 1e6).exp()) as u64 * (1 + second / 100);
+            recorder.record(&transaction(1, "A", ns));
+            all.push((second, ns));
+        }
+        collector.collect(second);
+    }
+    let (_, series) = collector.series().next().expect("a series");
+    for (window, from) in
+        [(Window::Minute, END - 59), (Window::FiveMinutes, END - 299), (Window::All, 0)]
+    {
+        let kept = all.iter().filter(|(second, _)| *second >= from).map(|(_, ns)| *ns);
+        let mut kept: Vec<u64> = kept.collect();
+        kept.sort_unstable();
+        let recent = series.recent(window, END);
+        assert_eq!(recent.requests, kept.len() as u64, "{window:?}");
+        assert_eq!(recent.max_ns, kept[kept.len() - 1]);
+        assert_eq!(recent.sum_ns, kept.iter().map(|ns| u128::from(*ns)).sum());
+        assert_eq!(recent.sum_ns, series.recent_sum_ns(window, END));
+        for part in [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0] {
+            let at = (part * kept.len() as f64).ceil() as usize;
+            let (is, should) = (recent.quantile_ns(part).expect("some"), kept[at.max(1) - 1]);
+            assert!(is.abs_diff(should) as f64 <= should as f64 / 100.0, "{part}: {is}, {should}");
+        }
+    }
 }
 
 #[test]
