@@ -2,6 +2,7 @@
 
 mod hints;
 mod monitoring;
+mod screen;
 mod signals;
 
 use std::{
@@ -46,6 +47,7 @@ use crate::{
         packets::PacketLines,
     },
     stdout::Stdout,
+    top,
     workers::Workers,
 };
 
@@ -99,6 +101,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         let mut has_begun = false;
         loop {
             let is_stopping = control.is_stopping();
+            if is_stopping {
+                monitoring.wake();
+            }
             tokio::select! {
                 _ = &mut ended => break,
                 result = &mut begun, if !has_begun => {
@@ -110,6 +115,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 // A worker asked for it.
                 () = control.stopped(), if !is_stopping => {}
                 () = time::sleep(STOP_TIME), if is_stopping => {
+                    top::screen::leave();
                     say(&format!("tcpkit: {who} does not take the last lines; they are lost"));
                     std::process::exit(1);
                 }
@@ -117,6 +123,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                     Asked::Report => control.report(),
                     // Once more: the output may be stuck. The kernel takes the programs off.
                     Asked::Stop if asked_at.is_some_and(|at: Instant| at.elapsed() >= AGAIN) => {
+                        top::screen::leave();
                         std::process::exit(130)
                     }
                     // A terminal that closes and timeout(1) may say so twice.
@@ -276,6 +283,7 @@ fn capture(
     });
     // The receiver is there until this thread ends.
     let _ = begin.send(());
+    let shown = monitoring.show(&does)?;
     let make = || {
         let output = Output::new(cli.count());
         match &decoding {
@@ -307,6 +315,7 @@ fn capture(
         }
         io::Result::Ok((ledger, result))
     })?;
+    let seen = shown.map_or(Ok(()), |it| it.end(result.as_ref().ok().map(|()| &ledger)));
     match result {
         // Whoever closed the output has seen enough.
         Err(PipelineError::Sink(SinkError::Closed)) => return Ok(ExitCode::SUCCESS),
@@ -319,6 +328,7 @@ fn capture(
             result?;
         }
     }
+    seen.context("--top ended")?;
     match ledger.output.unwritten {
         0 => Ok(exit_code.and_then(|code| code.get()).map_or(ExitCode::SUCCESS, ExitCode::from)),
         count => anyhow::bail!("{count} packets could not be written"),
@@ -390,7 +400,7 @@ struct Opened {
 
 fn open(cli: &Cli, filter: &CaptureFilter, wants: Wants) -> anyhow::Result<Opened> {
     if let Some(file) = cli.source.read() {
-        return open_file(file, filter);
+        return open_file(file, filter, cli.shows_top());
     }
     let config = LiveConfig {
         interfaces: cli.source.interfaces().to_vec(),
@@ -464,8 +474,8 @@ fn live(source: Box<dyn Source>, link: Option<LinkType>, several: bool, names: &
     }
 }
 
-fn open_file(file: &Path, filter: &CaptureFilter) -> anyhow::Result<Opened> {
-    let screen = Screen::new(io::stderr().is_terminal());
+fn open_file(file: &Path, filter: &CaptureFilter, shows_top: bool) -> anyhow::Result<Opened> {
+    let screen = Screen::new(io::stderr().is_terminal() && !shows_top);
     let source = OfflineSource::open(file, filter, screen.clone())?;
     let on_screen = io::stdout().is_terminal();
     let stdout = if on_screen { Stdout::beside(screen) } else { Stdout::default() };
