@@ -264,8 +264,9 @@ fn without_colours_there_are_none() {
     assert!(seen.terminal.wait().success());
     let written = seen.terminal.written();
     let sequences = written.split("\x1b[").skip(1).filter_map(|rest| {
-        let (parameters, _) = rest.split_once(|it: char| it.is_ascii_alphabetic())?;
-        rest[parameters.len()..].starts_with('m').then_some(parameters)
+        let end = rest.find(|it: char| it.is_ascii_alphabetic())?;
+        let (parameters, rest) = rest.split_at(end);
+        rest.starts_with('m').then_some(parameters)
     });
     // ECMA-48, 8.3.117; 39 and 49 are what was there before.
     let mut colours = sequences
