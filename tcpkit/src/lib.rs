@@ -33,6 +33,7 @@ mod simulation;
 pub mod sink;
 pub mod stats;
 pub mod stdout;
+pub mod top;
 pub mod transaction;
 pub mod walltime;
 pub mod workers;

@@ -3,6 +3,7 @@
 mod hints;
 mod monitoring;
 mod reload;
+mod screen;
 mod service;
 mod signals;
 
@@ -52,6 +53,7 @@ use crate::{
         packets::PacketLines,
     },
     stdout::Stdout,
+    top,
     workers::Workers,
 };
 
@@ -117,6 +119,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         let mut does: Arc<str> = Arc::default();
         loop {
             let is_stopping = control.is_stopping();
+            if is_stopping {
+                monitoring.wake();
+            }
             tokio::select! {
                 _ = &mut ended => break,
                 result = &mut begun, if !has_begun => {
@@ -134,6 +139,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 // A worker asked for it.
                 () = control.stopped(), if !is_stopping => {}
                 () = time::sleep(STOP_TIME), if is_stopping => {
+                    top::screen::leave();
                     say(&format!("tcpkit: {who} does not take the last lines; they are lost"));
                     std::process::exit(1);
                 }
@@ -146,6 +152,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                     }
                     // Once more: the output may be stuck. The kernel takes the programs off.
                     Asked::Stop if asked_at.is_some_and(|at: Instant| at.elapsed() >= AGAIN) => {
+                        top::screen::leave();
                         std::process::exit(130)
                     }
                     // A terminal that closes and timeout(1) may say so twice.
@@ -324,6 +331,7 @@ fn capture(
         None => format!("tcpkit: {does}"),
     });
     // The receiver is there until this thread ends.
+    let shown = monitoring.show(&does)?;
     let _ = begin.send(does);
     let drops = privileges.is_some();
     let make = || {
@@ -361,6 +369,7 @@ fn capture(
         }
         io::Result::Ok((ledger, result))
     })?;
+    let seen = shown.map_or(Ok(()), |it| it.end(result.as_ref().ok().map(|()| &ledger)));
     match result {
         // Whoever closed the output has seen enough.
         Err(PipelineError::Sink(SinkError::Closed)) => return Ok(ExitCode::SUCCESS),
@@ -373,6 +382,7 @@ fn capture(
             result?;
         }
     }
+    seen.context("--top ended")?;
     match ledger.output.unwritten {
         0 => Ok(exit_code.and_then(|code| code.get()).map_or(ExitCode::SUCCESS, ExitCode::from)),
         count => anyhow::bail!("{count} packets could not be written"),
@@ -453,7 +463,7 @@ struct Opened {
 
 fn open(cli: &Cli, filter: &CaptureFilter, wants: Wants) -> anyhow::Result<Opened> {
     if let Some(file) = cli.source.read() {
-        return open_file(file, filter);
+        return open_file(file, filter, cli.shows_top());
     }
     let config = LiveConfig {
         interfaces: cli.source.interfaces().to_vec(),
@@ -528,8 +538,8 @@ fn live(source: Box<dyn Source>, link: Option<LinkType>, several: bool, names: &
     }
 }
 
-fn open_file(file: &Path, filter: &CaptureFilter) -> anyhow::Result<Opened> {
-    let screen = Screen::new(io::stderr().is_terminal());
+fn open_file(file: &Path, filter: &CaptureFilter, shows_top: bool) -> anyhow::Result<Opened> {
+    let screen = Screen::new(io::stderr().is_terminal() && !shows_top);
     let source = OfflineSource::open(file, filter, screen.clone())?;
     let on_screen = io::stdout().is_terminal();
     let stdout = if on_screen { Stdout::beside(screen) } else { Stdout::default() };

@@ -20,4 +20,5 @@ pub mod servers;
 pub mod shapes;
 pub mod statistics;
 pub mod tcpdump;
+pub mod terminal;
 pub mod traffic;

@@ -316,6 +316,9 @@ impl Cli {
         if to_stdout && self.has_script() {
             return Err("-w - takes standard output, where the script prints".to_owned());
         }
+        if self.statistics.top() {
+            self.check_top()?;
+        }
         if self.decodes() {
             Selection::parse(self.names()).map_err(|error| error.to_string())?;
             let name = self.protocol.join(",");
@@ -353,6 +356,18 @@ impl Cli {
         Ok(())
     }
 
+    /// What cannot be had beside the view of `--top`.
+    fn check_top(&self) -> Result<(), String> {
+        let to_stdout = self.packets.write().is_some_and(|file| file.as_os_str() == "-");
+        let reasons = [
+            (!self.decodes(), "--top is of requests: it needs -p"),
+            (self.has_script(), "--top takes the terminal, where the script (-S) prints"),
+            (to_stdout, "--top takes standard output: not with -w -"),
+            (self.is_for_programs(), "--top prints no requests: --format needs a file (-o)"),
+        ];
+        reasons.iter().find(|(holds, _)| *holds).map_or(Ok(()), |(_, why)| Err((*why).to_owned()))
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.protocol.iter().map(String::as_str).filter(|name| *name != RAW)
     }
@@ -372,13 +387,20 @@ impl Cli {
     /// Whether transactions are printed, if there are any.
     #[must_use]
     pub fn prints_transactions(&self) -> bool {
-        !self.has_script() || self.packets.asks_to_print() || self.output.is_some()
+        self.output.is_some()
+            || !self.shows_top() && (!self.has_script() || self.packets.asks_to_print())
     }
 
     /// The file that transactions are appended to, instead of standard output.
     #[must_use]
     pub fn output(&self) -> Option<&Path> {
         self.output.as_deref()
+    }
+
+    /// Whether the terminal shows what is counted, and nothing else.
+    #[must_use]
+    pub fn shows_top(&self) -> bool {
+        self.statistics.top()
     }
 
     /// Whether packets are printed.
@@ -578,6 +600,10 @@ mod tests {
             ("tcpkit -o f", "-o is for requests"),
             ("tcpkit --summary", "--summary is of requests"),
             ("tcpkit -P 0", "-P is for statistics of requests"),
+            ("tcpkit --top", "--top is of requests: it needs -p"),
+            ("tcpkit -p redis --top -S a.lua", "--top takes the terminal"),
+            ("tcpkit -p redis --top -w -", "--top takes standard output"),
+            ("tcpkit -p redis --top --format json", "--top prints no requests"),
         ] {
             let cli = Cli::try_parse_from(line.split_whitespace()).expect(line);
             let message = cli.check().expect_err(line);
@@ -651,6 +677,7 @@ mod tests {
         let cli = parse("tcpkit -S a.lua");
         assert!(!cli.prints_packets() && !cli.prints_transactions());
         assert_eq!((cli.snaplen(false), cli.snaplen(true)), (256, 16384));
+        assert!(!parse("tcpkit -p redis --top -w f").prints_transactions());
         assert!(parse("tcpkit -S a.lua --print").prints_packets());
         assert!(parse("tcpkit -S a.lua -p redis --print").prints_transactions());
         for line in ["tcpkit --script-strict", "tcpkit --script-unsafe", "tcpkit --script-budget 1"]

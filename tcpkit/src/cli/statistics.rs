@@ -42,6 +42,11 @@ pub struct StatisticsArgs {
     #[arg(long)]
     summary: bool,
 
+    /// Show on the terminal what is counted, live, instead of printing requests: endpoints, operations,
+    /// slow requests, and what was lost. `?` shows the keys.
+    #[arg(long)]
+    top: bool,
+
     /// Most series, of a server's operation each, to count apart; the rest is counted as `other`.
     #[arg(long, value_name = "N", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(8..=100_000))]
@@ -97,6 +102,11 @@ impl StatisticsArgs {
     /// Whether somebody asked for the table at the end.
     pub(super) fn summary(&self) -> bool {
         self.summary
+    }
+
+    /// Whether the terminal shows what is counted.
+    pub(super) fn top(&self) -> bool {
+        self.top
     }
 
     /// How many series are counted apart, about.

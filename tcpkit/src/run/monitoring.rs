@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::screen::{Shown, TopScreen};
 use crate::{
     cli::{Cli, Listen},
     messages::say,
@@ -28,6 +29,7 @@ pub(super) struct Monitoring {
     /// What begins to answer once the run has begun.
     server: Mutex<Option<(Server, Sources)>>,
     max_clients: usize,
+    screen: Option<TopScreen>,
 }
 
 /// Where the table goes.
@@ -50,9 +52,14 @@ impl Monitoring {
             Some(listen) => bind(listen).await?,
             None => None,
         };
-        let slow = server.as_ref().map(|_| SlowLog::new(cli.slow_ns()));
-        let statistics = (summary.is_some() || server.is_some())
+        let is_watched = server.is_some() || cli.shows_top();
+        let slow = is_watched.then(|| SlowLog::new(cli.slow_ns()));
+        let statistics = (summary.is_some() || is_watched)
             .then(|| Arc::new(Statistics::new(cli.statistics.max_series(), slow)));
+        let screen = match &statistics {
+            Some(it) if cli.shows_top() => Some(TopScreen::open(cli, control, it, names(cli))?),
+            _ => None,
+        };
         let script = Arc::new(OnceLock::new());
         let address = server.as_ref().map(Server::address);
         let server = server.zip(statistics.as_ref()).map(|(server, statistics)| {
@@ -66,7 +73,7 @@ impl Monitoring {
         });
         let max_clients = cli.statistics.max_clients();
         let server = Mutex::new(server);
-        Ok(Self { statistics, summary, script, address, server, max_clients })
+        Ok(Self { statistics, summary, script, address, server, max_clients, screen })
     }
 
     /// Begins to answer, on the runtime that this is called in.
@@ -81,6 +88,18 @@ impl Monitoring {
     pub(super) fn set_slow_ns(&self, slow_ns: u64) {
         if let Some(slow) = self.statistics.as_ref().and_then(|it| it.slow()) {
             slow.set_least_ns(slow_ns);
+        }
+    }
+
+    /// Shows what is counted on the terminal, if that is wanted, until what this returns is gone.
+    pub(super) fn show(&self, does: &str) -> anyhow::Result<Option<Shown>> {
+        self.screen.as_ref().map(|screen| screen.show(does)).transpose()
+    }
+
+    /// Makes a view notice that the run is to end.
+    pub(super) fn wake(&self) {
+        if let Some(screen) = &self.screen {
+            screen.wake();
         }
     }
 

@@ -30,6 +30,12 @@ impl Window {
         };
         Some((second / STEP_S + 1).saturating_sub(steps))
     }
+
+    /// The second of the run that it begins with when it ends at `second`.
+    #[must_use]
+    pub fn begin_s(self, second: u64) -> u64 {
+        self.first_step(second).unwrap_or(0).saturating_mul(STEP_S)
+    }
 }
 
 /// What is known of a server's protocol's operation.

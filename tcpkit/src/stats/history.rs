@@ -73,6 +73,16 @@ impl Recent {
             .map(|(ns, _)| (*ns).min(self.max_ns))
     }
 
+    /// Adds what was counted of something else within the same time.
+    pub fn include(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+        self.bytes += other.bytes;
+        self.sum_ns += other.sum_ns;
+        self.max_ns = self.max_ns.max(other.max_ns);
+        merge(&mut self.groups, other.groups.iter().copied());
+    }
+
     fn add(&mut self, step: &Step) {
         self.requests += step.requests;
         self.errors += step.errors;

@@ -23,7 +23,7 @@ pub use self::{
 };
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -64,7 +64,13 @@ impl Statistics {
     /// The second of the run that it is.
     #[must_use]
     pub fn second(&self) -> u64 {
-        self.started.elapsed().as_secs()
+        self.elapsed().as_secs()
+    }
+
+    /// How long the run goes on.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// All that was counted until now.

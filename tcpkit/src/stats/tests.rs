@@ -98,6 +98,13 @@ fn windows_end_now() {
     let all = series.recent(Window::All, 1000);
     assert_eq!((all.requests, all.bytes, all.sum_ns, all.max_ns), (4, 60, 1_000_000, 400_000));
     assert_eq!(series.recent_sum_ns(Window::All, 1000), 1_000_000);
+    assert_eq!([5, 69, 299].map(|second| Window::Minute.begin_s(second)), [0, 10, 240]);
+    assert_eq!([299, 310].map(|second| Window::FiveMinutes.begin_s(second)), [0, 20]);
+    assert_eq!(Window::All.begin_s(1000), 0);
+    let mut twice = all.clone();
+    twice.include(&all);
+    assert_eq!((twice.requests, twice.max_ns, twice.sum_ns), (8, 400_000, 2_000_000));
+    assert_eq!(twice.quantile_ns(0.5), all.quantile_ns(0.5));
 }
 
 /// Compares with latencies that are all kept, and sorted.

@@ -1,0 +1,212 @@
+//! From transactions and keys to what is on the screen.
+
+use std::sync::Arc;
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Color};
+
+use super::{
+    draw::{Palette, draw},
+    keys::Key,
+    model::{About, Model, Pane, Wish},
+    snapshot::Snapshot,
+    text::width,
+};
+use crate::{
+    ledger::Ledger,
+    packet::Endpoint,
+    protocol::{Fields, Status},
+    sink::Sink as _,
+    stats::{SlowLog, Statistics, Window},
+    transaction::{Quality, Timing, Transaction},
+};
+
+const HOSTILE: &str = "a\u{1b}[2J\u{9b}\u{202e}中\u{301}\n";
+
+fn transaction(port: u16, operation: &str, latency_ns: u64) -> Transaction<'_> {
+    let none = Fields::new(&[], &[]);
+    Transaction {
+        unix_ns: 1,
+        client: Endpoint::v4([10, 0, 0, 1], 40_000),
+        server: Endpoint::v4([10, 0, 0, 2], port),
+        protocol: "any",
+        operation,
+        request: operation,
+        response: "",
+        status: if operation == "BAD" { Status::Error } else { Status::Ok },
+        cancelled: false,
+        first_ns: None,
+        deadline_ns: None,
+        timing: Timing { request_ns: 0, wait_ns: latency_ns, response_ns: 0 },
+        request_bytes: 10,
+        response_bytes: 5,
+        quality: Quality::Exact,
+        request_fields: none,
+        response_fields: none,
+    }
+}
+
+/// A model of so many transactions of each kind.
+fn model(transactions: &[(u16, &str, u64, usize)]) -> Model {
+    let statistics = Arc::new(Statistics::new(1000, Some(SlowLog::new(10_000_000))));
+    let mut sink = statistics.sink();
+    for &(port, operation, ms, count) in transactions {
+        for _ in 0..count {
+            let transaction = transaction(port, operation, ms * 1_000_000);
+            sink.on_transaction(&transaction).expect("it only counts");
+        }
+    }
+    let about = About {
+        does: "listening on nothing".into(),
+        protocols: vec!["any"],
+        is_live: true,
+        slow_ns: 10_000_000,
+    };
+    let mut model = Model::new(about);
+    model.renew(Snapshot::take(&statistics, Window::All));
+    model.slow.renew(statistics.slow().expect("it is kept"));
+    model
+}
+
+fn usual() -> Model {
+    model(&[(1, "GET", 1, 300), (1, "BAD", 2, 5), (2, "SET", 30, 20), (2, "GET", 4, 7)])
+}
+
+fn on_screen(model: &mut Model, width: u16, height: u16) -> Buffer {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    draw(&mut buffer, model, Palette { has_colour: true });
+    buffer
+}
+
+fn lines(model: &mut Model, width: u16, height: u16) -> Vec<String> {
+    let buffer = on_screen(model, width, height);
+    let rows = buffer.content().chunks(width.into());
+    rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>()).collect()
+}
+
+/// The first words of a pane's lines.
+fn names(model: &mut Model, pane: &str) -> Vec<String> {
+    let lines = lines(model, 120, 40);
+    let rows = lines.iter().skip_while(|line| !line.starts_with(pane)).skip(1);
+    let is_head =
+        |line: &str| ["OPERATION", "SLOW", "q quit", "Esc"].iter().any(|it| line.starts_with(it));
+    let rows = rows.take_while(|line| !is_head(line));
+    rows.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn lines_say_what_was_counted() {
+    let mut model = usual();
+    let lines = lines(&mut model, 120, 40);
+    let words = |begin: &str| -> Vec<&str> {
+        let line = lines.iter().find(|line| line.starts_with(begin)).expect(begin);
+        line.split_whitespace().collect()
+    };
+    assert_eq!(words("ENDPOINT")[..2], ["ENDPOINT", "▼REQUESTS"]);
+    // 300 of 1 ms and 5 of 2 ms.
+    let row = words("10.0.0.2:1");
+    assert_eq!((row[1], row[9], row[10]), ("305", "2.000", "0.310"));
+    let p50: f64 = row[5].parse().expect("a number");
+    assert!((0.99..=1.01).contains(&p50), "{row:?}");
+    let row = words("SET");
+    assert_eq!((row[1], row[9], row[10], row[11]), ("20", "30.00", "0.600", "64.0%"));
+}
+
+#[test]
+fn keys_change_what_is_seen() {
+    let mut model = usual();
+    assert_eq!(names(&mut model, "OPERATION"), ["SET", "GET", "GET", "BAD"]);
+    model.press(Key::Char('r'));
+    assert_eq!(names(&mut model, "OPERATION"), ["BAD", "GET", "GET", "SET"]);
+    // One of two endpoints, of which the first has most requests.
+    model.press(Key::BackTab);
+    model.press(Key::Down);
+    model.press(Key::Enter);
+    assert_eq!(names(&mut model, "OPERATION"), ["GET", "SET"]);
+    assert_eq!(names(&mut model, "ENDPOINT"), ["10.0.0.2:1", "10.0.0.2:2"]);
+    assert_eq!(model.press(Key::Escape), Wish::Draw);
+    assert_eq!(names(&mut model, "OPERATION").len(), 4);
+    // What has a word.
+    model.press(Key::Char('/'));
+    for character in "ge".chars() {
+        model.press(Key::Char(character));
+    }
+    assert_eq!(names(&mut model, "OPERATION"), ["GET", "GET"]);
+    model.press(Key::Enter);
+    model.press(Key::Escape);
+    assert_eq!(names(&mut model, "OPERATION").len(), 4);
+    assert_eq!(model.press(Key::Escape), Wish::Quit);
+    // A sheet is closed by what would else be the end.
+    model.press(Key::Char('?'));
+    assert!(lines(&mut model, 80, 24).iter().any(|line| line.starts_with("KEYS")));
+    assert_eq!(model.press(Key::Char('q')), Wish::Draw);
+    assert_eq!(model.press(Key::Char('q')), Wish::Quit);
+}
+
+#[test]
+fn what_is_chosen_stays_chosen_when_others_overtake_it() {
+    let mut model = model(&[(1, "A", 1, 9), (1, "B", 1, 5), (1, "C", 1, 3)]);
+    model.press(Key::Down);
+    assert_eq!(model.look(Pane::Operations).position(&model.identities(Pane::Operations)), 1);
+    model.press(Key::Char('r'));
+    model.press(Key::Down);
+    let identities = model.identities(Pane::Operations);
+    let at = model.look(Pane::Operations).position(&identities);
+    assert!(identities[at].contains("\nA\n"), "{identities:?} {at}");
+}
+
+#[test]
+fn a_long_list_is_seen_in_parts() {
+    let operations: Vec<_> = (0..200).map(|it| format!("OP{it:03}")).collect();
+    let all: Vec<_> = operations.iter().map(|it| (1, it.as_str(), 1, 1)).collect();
+    let mut model = model(&all);
+    let first = names(&mut model, "OPERATION");
+    assert!(first.len() > 5 && first[0] == "OP000", "{first:?}");
+    model.press(Key::PageDown);
+    model.press(Key::PageDown);
+    assert!(!names(&mut model, "OPERATION").contains(&"OP000".to_owned()));
+    model.press(Key::End);
+    assert_eq!(names(&mut model, "OPERATION").last().map(String::as_str), Some("OP199"));
+    model.press(Key::Home);
+    assert_eq!(names(&mut model, "OPERATION"), first);
+}
+
+#[test]
+fn nothing_breaks_on_any_size_and_what_is_drawn_is_plain() {
+    let mut model = model(&[(1, HOSTILE, 50, 3), (2, "A", 1, 3)]);
+    for sheet in [None, Some(Key::Char('?')), Some(Key::Char('l')), Some(Key::Enter)] {
+        model.focus = Pane::Slow;
+        if let Some(key) = sheet {
+            model.press(key);
+        }
+        for (columns, rows) in [(1, 1), (2, 3), (7, 5), (20, 10), (60, 15), (80, 24), (300, 90)] {
+            let buffer = on_screen(&mut model, columns, rows);
+            for cell in buffer.content() {
+                assert!(cell.symbol().chars().count() == 1, "{:?}", cell.symbol());
+                assert!(!cell.symbol().chars().any(|it| it.is_control() || it == '\u{202e}'));
+            }
+        }
+        model.sheet = None;
+    }
+    for line in lines(&mut model, 80, 24) {
+        assert!(width(&line) >= 80, "{line:?}");
+    }
+}
+
+#[test]
+fn losses_are_red_and_notes_are_not() {
+    let mut model = usual();
+    let banner = |model: &mut Model| {
+        let line = lines(model, 80, 24)[1].clone();
+        (line, on_screen(model, 80, 24)[(3, 1)].bg)
+    };
+    assert!(banner(&mut model).0.starts_with("ENDPOINT"));
+    model.ledger.messages.unread_bytes = 7;
+    let (text, colour) = banner(&mut model);
+    assert!(text.contains("NOT READ: 7 bytes"), "{text}");
+    assert_eq!(colour, Color::Reset);
+    model.ledger = Ledger::default();
+    model.ledger.bytes.lost = 5;
+    let (text, colour) = banner(&mut model);
+    assert!(text.contains("LOST: 5 bytes missing"), "{text}");
+    assert_eq!(colour, Color::Red);
+}
