@@ -57,6 +57,8 @@ pub struct OutputCounts {
     pub seen_before: u64,
     /// Packets that an output could not keep, such as those after a disk was full.
     pub unwritten: u64,
+    /// Lines that a file did not take, such as those after a disk was full.
+    pub lost_lines: u64,
     /// Packets that came after the last file was complete.
     pub late: u64,
     /// Whether packets are printed, and not only written.

@@ -18,6 +18,7 @@ pub mod flow;
 pub mod ledger;
 pub mod linefile;
 pub mod messages;
+pub mod openfile;
 pub mod output;
 pub mod packet;
 pub mod pcapfile;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 use tcpkit::{capture::CaptureError, cli::Cli, filter::FilterError, messages, run::run};
 
 /// The exit code for a command line that makes no sense; clap's own.
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            messages::say(&format!("tcpkit: {}", in_one_line(&error)));
+            messages::say_at(Level::Error, &format!("tcpkit: {}", in_one_line(&error)));
             if is_usage(&error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }

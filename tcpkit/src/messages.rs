@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     env,
     io::{self, IsTerminal, Write},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use env_logger::{Builder, Target, WriteStyle, fmt::Formatter};
@@ -43,6 +43,11 @@ pub fn open_log(level: LevelFilter) {
 
 /// Whether stderr goes to systemd's journal (systemd.exec(5), `JOURNAL_STREAM`).
 fn is_journal() -> bool {
+    static IS_JOURNAL: OnceLock<bool> = OnceLock::new();
+    *IS_JOURNAL.get_or_init(finds_journal)
+}
+
+fn finds_journal() -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
     fstat(io::stderr()).is_ok_and(|it| stream == format!("{}:{}", it.st_dev, it.st_ino))
 }
@@ -50,18 +55,45 @@ fn is_journal() -> bool {
 /// A line for each line of a message, with the level in front as the journal takes it; it has the time
 /// already.
 fn for_journal(formatter: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let level = match record.level() {
+    let level = number(record.level());
+    record.args().to_string().lines().try_for_each(|line| writeln!(formatter, "<{level}>{line}"))
+}
+
+/// A level as syslog(3) counts.
+fn number(level: Level) -> u8 {
+    match level {
         Level::Error => 3,
         Level::Warn => 4,
         Level::Info => 6,
         Level::Debug | Level::Trace => 7,
-    };
-    record.args().to_string().lines().try_for_each(|line| writeln!(formatter, "<{level}>{line}"))
+    }
 }
 
 /// Says lines, in one piece.
 pub fn say(lines: &str) {
     write(format!("{lines}\n").as_bytes());
+}
+
+/// Says lines that tell of something bad, in one piece.
+pub fn say_at(level: Level, lines: &str) {
+    write(with_level(level, lines).as_bytes());
+}
+
+/// Says a report, in one piece, of which some lines are `warnings`.
+pub fn say_report(report: &str, warnings: &[String]) {
+    let lines = report.lines().map(|line| match warnings.iter().any(|it| it == line) {
+        true => with_level(Level::Warn, line),
+        false => format!("{line}\n"),
+    });
+    write(lines.collect::<String>().as_bytes());
+}
+
+/// Lines as the journal wants them, or as they are.
+fn with_level(level: Level, lines: &str) -> String {
+    match is_journal() {
+        true => lines.lines().map(|line| format!("<{}>{line}\n", number(level))).collect(),
+        false => format!("{lines}\n"),
+    }
 }
 
 /// Says bytes as they are, in one piece.

@@ -5,17 +5,34 @@
 //! thread's own. Those of other threads are gone with the user where that was root; else each thread gives
 //! up its own ([`give_up_all`]).
 
-use std::{ffi::CString, fmt, fs::File, io, os::unix::fs::MetadataExt as _};
+use std::{ffi::CString, fmt, fs::File, io, path::PathBuf};
 
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::{
     errno::Errno,
     sys::prctl,
-    unistd::{Uid, User, fchown, geteuid, initgroups, setresgid, setresuid},
+    unistd::{Gid, Uid, User, fchown, geteuid, initgroups, setresgid, setresuid},
 };
 
 /// The users that root becomes unless somebody says which: the first that there is.
 const USERS: [&str; 2] = ["tcpkit", "nobody"];
+
+/// The user of this number where none of these has a name, as in containers without `/etc/passwd`: whom the
+/// kernel shows instead of users that it cannot show (`kernel.overflowuid`).
+const OVERFLOW: u32 = 65_534;
+
+/// A user without a name.
+fn numbered(uid: u32) -> User {
+    User {
+        name: uid.to_string(),
+        passwd: CString::default(),
+        uid: Uid::from_raw(uid),
+        gid: Gid::from_raw(uid),
+        gecos: CString::default(),
+        dir: PathBuf::new(),
+        shell: PathBuf::new(),
+    }
+}
 
 /// Why privileges cannot be dropped.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +40,6 @@ pub enum PrivilegeError {
     /// There is no such user.
     #[error("there is no user `{0}` (-Z)")]
     NoUser(String),
-    /// Root is not what one drops privileges to.
-    #[error("-Z {0} would drop nothing: name a user that is not root, or say --keep-root")]
-    IsRoot(String),
     /// Only root can become another user.
     #[error("only root can become `{0}` (-Z)")]
     NotRoot(String),
@@ -60,14 +74,17 @@ impl Privileges {
     pub fn find(name: Option<&str>) -> Result<Self, PrivilegeError> {
         let Some(name) = name else {
             let usual = || USERS.iter().find_map(|name| User::from_name(name).ok().flatten());
-            let user = if geteuid().is_root() { usual() } else { None };
+            let user = geteuid().is_root().then(|| usual().unwrap_or_else(|| numbered(OVERFLOW)));
             return Ok(Self { user, is_explicit: false });
         };
-        let by_number = || User::from_uid(Uid::from_raw(name.parse().ok()?)).ok().flatten();
+        let by_number = || {
+            let uid = name.parse().ok()?;
+            let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+            Some(known.unwrap_or_else(|| numbered(uid)))
+        };
         let user = User::from_name(name).ok().flatten().or_else(by_number);
         match user {
             None => Err(PrivilegeError::NoUser(name.to_owned())),
-            Some(user) if user.uid.is_root() => Err(PrivilegeError::IsRoot(name.to_owned())),
             Some(user) if user.uid == geteuid() => Ok(Self { user: None, is_explicit: true }),
             Some(_) if !geteuid().is_root() => Err(PrivilegeError::NotRoot(name.to_owned())),
             Some(user) => Ok(Self { user: Some(user), is_explicit: true }),
@@ -128,16 +145,21 @@ pub fn user_name() -> String {
     user.map_or_else(|| geteuid().to_string(), |user| user.name)
 }
 
-/// Makes a file that root made a user's, who is to open it again later. Where that fails, the user cannot,
-/// and says so then.
+/// Makes a file that this process made a user's, who is to open it again later. Where that fails, the user
+/// cannot, and says so then.
 pub fn hand_over(file: &File, user: &User) {
-    let is_roots = file.metadata().is_ok_and(|it| it.is_file() && it.uid() == 0);
-    if is_roots && let Err(errno) = fchown(file, Some(user.uid), Some(user.gid)) {
+    let is_file = file.metadata().is_ok_and(|it| it.is_file());
+    if is_file && let Err(errno) = fchown(file, Some(user.uid), Some(user.gid)) {
         log::debug!("a file was not given to {}: {errno}", user.name);
     }
 }
 
 fn become_user(user: &User) -> nix::Result<()> {
+    // Not by halves.
+    let takes = [Capability::CAP_SETUID, Capability::CAP_SETGID];
+    if !takes.iter().all(|it| caps::has_cap(None, CapSet::Effective, *it).unwrap_or(false)) {
+        return Err(Errno::EPERM);
+    }
     // So that this thread can still choose what it keeps.
     prctl::set_keepcaps(true)?;
     let name = CString::new(user.name.as_str()).map_err(|_| Errno::EINVAL)?;

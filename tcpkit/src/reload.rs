@@ -1,7 +1,7 @@
 //! What changes while a run goes on, when somebody says so (SIGHUP).
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -26,7 +26,8 @@ pub struct Reloads(Arc<Inner>);
 struct Inner {
     /// How many there were.
     count: AtomicU64,
-    latest: Mutex<Option<Reload>>,
+    /// The latest, and its number.
+    latest: Mutex<(u64, Option<Reload>)>,
     /// Tells those who wait that a loop goes by the latest.
     applied: Notify,
 }
@@ -34,8 +35,12 @@ struct Inner {
 impl Reloads {
     /// Tells of a further one, and gives its number, from 1 on.
     pub fn push(&self, reload: Reload) -> u64 {
-        *self.0.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
-        self.0.count.fetch_add(1, Ordering::Release).saturating_add(1)
+        let mut latest = self.latest();
+        latest.0 = latest.0.saturating_add(1);
+        latest.1 = Some(reload);
+        // For those who look whether it is worth taking the lock.
+        self.0.count.store(latest.0, Ordering::Release);
+        latest.0
     }
 
     /// Tells those who wait that a loop goes by what it was told.
@@ -51,11 +56,16 @@ impl Reloads {
     /// The latest, unless it is among the `seen`, which are all then.
     #[inline]
     pub fn unseen(&self, seen: &mut u64) -> Option<Reload> {
-        let count = self.0.count.load(Ordering::Acquire);
-        if std::mem::replace(seen, count) == count {
+        if *seen == self.0.count.load(Ordering::Acquire) {
             return None;
         }
-        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let latest = self.latest();
+        *seen = latest.0;
+        latest.1.clone()
+    }
+
+    fn latest(&self) -> MutexGuard<'_, (u64, Option<Reload>)> {
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -20,7 +20,7 @@ pub struct ProcessArgs {
     )]
     user: Option<String>,
 
-    /// Keep all privileges.
+    /// Keep all privileges, as -Z root does.
     #[arg(long)]
     keep_root: bool,
 }
@@ -31,7 +31,9 @@ impl ProcessArgs {
     /// # Errors
     /// There is no such user, or it cannot be had.
     pub fn privileges(&self) -> Result<Option<Privileges>, PrivilegeError> {
-        match self.keep_root {
+        // tcpdump's users say it so.
+        let is_root = matches!(self.user.as_deref(), Some("root" | "0"));
+        match self.keep_root || is_root {
             true => Ok(None),
             false => Privileges::find(self.user.as_deref()).map(Some),
         }

@@ -251,6 +251,13 @@ impl Ledger {
                 self.output.unwritten
             )?;
         }
+        if self.output.lost_lines > 0 {
+            write!(
+                f,
+                "\nNOT WRITTEN: {} lines are missing from the output (-o)",
+                self.output.lost_lines
+            )?;
+        }
         if self.output.script.errors > 0 {
             write!(
                 f,

@@ -37,6 +37,7 @@ impl AddAssign<&OutputCounts> for OutputCounts {
             packets,
             seen_before,
             unwritten,
+            lost_lines,
             late,
             prints_packets,
             writes_packets,
@@ -47,6 +48,7 @@ impl AddAssign<&OutputCounts> for OutputCounts {
         self.packets += packets;
         self.seen_before += seen_before;
         self.unwritten += unwritten;
+        self.lost_lines += lost_lines;
         self.late += late;
         self.takes_packets |= takes_packets;
         self.prints_packets |= prints_packets;

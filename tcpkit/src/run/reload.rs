@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::task::{JoinError, spawn_blocking};
+
 use super::{monitoring::Monitoring, service};
 use crate::{cli::Cli, linefile::LineFile, messages::say, pipeline::Control, reload::Reload};
 
@@ -15,33 +17,40 @@ pub(super) struct Reloader {
     pub(super) control: Arc<Control>,
     pub(super) monitoring: Arc<Monitoring>,
     pub(super) lines: Option<LineFile>,
+    /// What the run does, in words.
+    pub(super) does: String,
 }
 
 impl Reloader {
     /// Does all of it, and waits until it is done. What cannot be done is said; all else goes on as before.
-    pub(super) async fn reload(&self, does: &str) {
+    pub(super) async fn reload(&self) {
         service::tell(service::State::Reloading);
         self.read_again().await;
-        service::tell(service::State::Ready(does));
+        if !self.control.is_stopping() {
+            service::tell(service::State::Ready(&self.does));
+        }
     }
 
     async fn read_again(&self) {
-        if let Some(lines) = &self.lines
-            && let Err(error) = lines.reopen()
-        {
-            let path = lines.path().display();
-            log::error!(
-                "cannot open {path} anew: {error} (see -Z); lines go where they went before"
-            );
+        if let Some(lines) = self.lines.clone() {
+            let path = lines.path().display().to_string();
+            if let Err(error) =
+                beside(move || lines.reopen()).await.unwrap_or_else(|it| Err(it.into()))
+            {
+                log::error!(
+                    "cannot open {path} anew: {error} (see -Z); lines go where they went before"
+                );
+            }
         }
-        let cli = match Cli::again() {
-            Ok(cli) => cli,
-            Err(error) => {
+        let cli = match beside(Cli::again).await {
+            Ok(Ok(cli)) => cli,
+            Ok(Err(error)) => {
                 let message = error.to_string();
                 let reason = message.lines().next().unwrap_or("").trim_start_matches("error: ");
                 log::error!("{reason}; the options stay as they are");
                 return;
             }
+            Err(error) => return log::error!("the options stay as they are: {error}"),
         };
         let fixed = self.cli.fixed_changes(&cli);
         if !fixed.is_empty() {
@@ -61,4 +70,11 @@ impl Reloader {
             false => log::warn!("not all threads go by the options that were read again, yet"),
         }
     }
+}
+
+/// Does what may hang at a file, beside everything else.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    spawn_blocking(work).await
 }

@@ -147,29 +147,23 @@ impl Script {
     /// # Errors
     /// It cannot be read or run, or has nothing to call.
     pub fn load(options: ScriptOptions) -> Result<Self, ScriptError> {
-        Self::load_with(options, Metrics::default(), Rc::default())
+        Self::load_with(options, Metrics::default())
     }
 
-    /// Loads the script that is to take this one's place: its numbers are known where this one's were, and
-    /// it may ask for the end as this one.
+    /// Loads the script that is to take this one's place: its numbers are known where this one's were.
     ///
     /// # Errors
     /// As [`Self::load`]; or it wants more than `was`, what was prepared for when the run began.
     fn load_next(&self, options: ScriptOptions, was: Wants) -> Result<Self, ScriptError> {
         let path = options.path.clone();
-        let next =
-            Self::load_with(options, self.shared.metrics.clone(), Rc::clone(&self.shared.stop))?;
+        let next = Self::load_with(options, self.shared.metrics.clone())?;
         match next.wants.beyond(was) {
             Some(function) => Err(ScriptError::WantsMore { path, function }),
             None => Ok(next),
         }
     }
 
-    fn load_with(
-        options: ScriptOptions,
-        metrics: Metrics,
-        stop: Rc<Cell<Option<u8>>>,
-    ) -> Result<Self, ScriptError> {
+    fn load_with(options: ScriptOptions, metrics: Metrics) -> Result<Self, ScriptError> {
         let path = options.path.clone();
         let text =
             fs::read(&path).map_err(|source| ScriptError::Read { path: path.clone(), source })?;
@@ -178,7 +172,7 @@ impl Script {
             printer: Printer::new(Box::new(Stdout::default())),
             metrics,
             field_names: Rc::new(RefCell::new(FieldNames::default())),
-            stop,
+            stop: Rc::default(),
             exceeded: Rc::default(),
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();

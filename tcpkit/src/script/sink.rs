@@ -1,7 +1,9 @@
 //! A script as an output: which of its functions is called when, and what becomes of it when they fail.
 
 use std::{
+    cell::Cell,
     io::Write,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -55,6 +57,7 @@ impl Script {
             calls_to_look: CALLS_PER_LOOK,
             collected_at: None,
             wants_at_start: self.wants,
+            exit_code: self.exit_code(),
             script: self,
         })
     }
@@ -96,6 +99,8 @@ pub struct ScriptSink {
     calls: Calls,
     /// What was prepared for when the run began.
     wants_at_start: Wants,
+    /// Where the run looks for what to exit with: the first script's.
+    exit_code: Rc<Cell<Option<u8>>>,
     names: InterfaceNames,
     connections: Connections,
     /// What happened to connections and was not handed over yet.
@@ -302,7 +307,11 @@ impl Sink for ScriptSink {
     }
 
     fn is_done(&self) -> bool {
-        self.script.shared.stop.get().is_some()
+        let asked = self.script.shared.stop.get();
+        if asked.is_some() {
+            self.exit_code.set(asked);
+        }
+        asked.is_some()
     }
 
     fn script(&self) -> ScriptCounts {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink},
     process::{Command, Stdio},
 };
 
@@ -14,6 +14,7 @@ use tcpkit_tests::{
     netns::Netns,
     process::root,
     redis::{Client, RedisServer, SERVER, run_benchmark},
+    statistics,
 };
 
 const NOBODY: u32 = 65534;
@@ -116,6 +117,118 @@ fn what_cannot_be_opened_is_said_and_lines_go_on() {
     drop(agent.stop());
     let text = fs::read_to_string(folder.file("moved")).unwrap();
     assert_eq!(text.lines().count(), 2, "{text}");
+}
+
+/// Who may write to the folder must not make root write to, or give away, what is not his.
+#[test]
+fn links_of_others_are_not_followed() {
+    let netns = Netns::new();
+    let folder = Folder::new();
+    let (victim, link) = (folder.file("victim"), folder.file("link"));
+    fs::write(&victim, "secret\n").unwrap();
+    symlink(&victim, &link).unwrap();
+    let start = |arguments: &str| {
+        let mut command = command(arguments);
+        command.args(["-i", "lo", "-p", "redis", "tcp"]).current_dir(folder.path());
+        netns.run(|| command.output().unwrap())
+    };
+    lchown(&link, Some(NOBODY), Some(NOBODY)).unwrap();
+    for options in ["-o link", "-w link", "-w link -C 1"] {
+        let output = start(options);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{options}: {said}");
+        assert!(said.contains("it is a link that another user made"), "{options}: {said}");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "secret\n");
+    }
+    // Root's own are; but what was there is not given away.
+    lchown(&link, Some(0), Some(0)).unwrap();
+    let mut command = command("-o link -i lo -p redis tcp");
+    command.current_dir(folder.path());
+    drop(Agent::spawn(&netns, command).stop());
+    assert_eq!(fs::metadata(&victim).unwrap().uid(), 0);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_hinders_nobody() {
+    let (near, far) = Netns::pair();
+    let _redis = RedisServer::start(&far);
+    let folder = Folder::new();
+    nix::unistd::mkfifo(&folder.file("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut nobody = command("-p redis -i veth0 -o pipe tcp");
+    nobody.current_dir(folder.path());
+    let output = near.run(|| nobody.output().unwrap());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "tcpkit: cannot write to pipe (-o): it is a pipe that nobody reads\n");
+
+    // Somebody has it open, and does not read.
+    let pipe = fs::OpenOptions::new().read(true).write(true).open(folder.file("pipe")).unwrap();
+    let agent = start(&near, &folder, "-o pipe");
+    run_benchmark(&near, "-t ping_mbulk -n 50000 -c 20");
+    agent.signal(Signal::SIGHUP);
+    for _ in 0..3 {
+        assert_eq!(statistics::get(&near, "/healthz"), "ok\n");
+    }
+    agent.signal(Signal::SIGTERM);
+    agent.signal(Signal::SIGHUP);
+    // Later than it would be the first one's twin.
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    agent.signal(Signal::SIGTERM);
+    assert_eq!(agent.wait().status.code(), Some(130));
+    drop(pipe);
+}
+
+#[test]
+fn a_full_disk_costs_lines_that_are_counted() {
+    let (near, far) = Netns::pair();
+    let _redis = RedisServer::start(&far);
+    let folder = Folder::with_room(64 * 1024);
+    let mut agent = start(&near, &folder, "-o requests.json --format json");
+    let mut client = Client::connect(&near, SERVER);
+    (0..1000).for_each(|_| drop(client.say("echo x")));
+    agent.wait_for_stderr("No space left on device", 1);
+    fs::rename(folder.file("requests.json"), folder.file("full.json")).unwrap();
+    let full = fs::read_to_string(folder.file("full.json")).unwrap();
+    fs::remove_file(folder.file("full.json")).unwrap();
+    agent.signal(Signal::SIGHUP);
+    agent.wait_for_stderr("options were read again", 1);
+    client.say("echo last");
+    agent.wait_for_stderr("requests.json takes lines again", 1);
+    agent.signal(Signal::SIGTERM);
+    let finished = agent.wait();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    let rest = fs::read_to_string(folder.file("requests.json")).unwrap();
+    let lines: Vec<_> = full.lines().chain(rest.lines()).collect();
+    assert!(lines.iter().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    let lost = 1001 - lines.len();
+    let said = format!("NOT WRITTEN: {lost} lines are missing from the output (-o)");
+    assert!(finished.stderr.contains(&said), "{said}: {}", finished.stderr);
+    assert!(rest.contains("last") && lost > 0);
+}
+
+#[test]
+fn files_that_another_run_left_do_not_hinder() {
+    let netns = Netns::new();
+    let capture = root().join("tests/fixtures/redis/load.pcap");
+    for mode in [0o777, 0o1777] {
+        let folder = Folder::new();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+        for turn in 0..2 {
+            let mut command = command("-w part -C 8k -W 3 -r");
+            command.arg(&capture).current_dir(folder.path());
+            let output = command.output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success() && !said.contains("WARN"), "{mode:o} {turn}: {said}");
+            // As an older version would have left them, which stayed root.
+            if mode == 0o777 {
+                for name in ["part0", "part1", "part2"] {
+                    chown(folder.file(name), Some(0), Some(0)).unwrap();
+                }
+            }
+            let mut command = self::command("-o requests -i lo -p redis tcp");
+            command.current_dir(folder.path());
+            drop(Agent::spawn(&netns, command).stop());
+        }
+    }
 }
 
 #[test]

@@ -222,11 +222,26 @@ fn a_user_can_be_named_and_root_kept() {
         check(&agent, &daemon, 0);
         drop(agent.stop());
     }
-    let agent = Agent::start_with(&netns, "-i lo --keep-root tcp");
     let own = May::read(&fs::read_to_string("/proc/self/status").unwrap());
-    for (name, may) in threads(agent.pid()) {
-        assert_eq!(may, own, "{name}");
+    for option in ["--keep-root", "-Z root"] {
+        let agent = Agent::start_with(&netns, &format!("-i lo {option} tcp"));
+        for (name, may) in threads(agent.pid()) {
+            assert_eq!(may, own, "{option}: {name}");
+        }
+        drop(agent.stop());
     }
+}
+
+/// As in containers that have no more than the agent.
+#[test]
+fn a_system_without_users_has_one_all_the_same() {
+    let netns = Netns::new();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c"]);
+    command.arg("mount --bind /dev/null /etc/passwd && exec \"$0\" \"$@\"");
+    command.arg(binary()).args(["-i", "lo", "tcp"]);
+    let agent = Agent::spawn(&netns, command);
+    check(&agent, &user("nobody"), 0);
     drop(agent.stop());
 }
 
@@ -240,7 +255,6 @@ fn whom_one_cannot_become_is_said() {
     let public = PublicCopy::new();
     for (arguments, code, says) in [
         ("-i lo -Z nosuchuser", 1, "there is no user `nosuchuser` (-Z)"),
-        ("-i lo -Z root", 1, "-Z root would drop nothing"),
         ("-i lo -Z daemon --keep-root", 2, "cannot be used with"),
     ] {
         let (found, said) = ended(command(arguments));

@@ -154,6 +154,7 @@ fn a_script_is_loaded_anew() {
         ("x = 1", "has none of the functions that are called"),
         ("function process(p) end", "now has the function process"),
         ("error('not today', 0)", "not today"),
+        ("pcall(tcpkit.stop) error('and not tomorrow', 0)", "and not tomorrow"),
     ] {
         fs::write(&script, text).unwrap();
         config.reload(&mut agent);
@@ -163,7 +164,7 @@ fn a_script_is_loaded_anew() {
     fs::remove_file(&script).unwrap();
     config.reload(&mut agent);
     agent.wait_for_stderr("cannot read the script", 1);
-    agent.wait_for_printed("two DEBUG", 5);
+    agent.wait_for_printed("two DEBUG", 6);
     assert!(metrics().contains("made_by_two 1"));
     // None instead of one.
     config.change(&mut agent, "");
@@ -172,10 +173,10 @@ fn a_script_is_loaded_anew() {
     let printed = finished.text();
     let expect = ["one init first", "one PING", "one finish", "two init second"]
         .into_iter()
-        .chain(["two DEBUG SLEEP"; 5])
+        .chain(["two DEBUG SLEEP"; 6])
         .chain(["two finish"]);
     assert_eq!(printed.lines().collect::<Vec<_>>(), expect.collect::<Vec<_>>());
-    assert!(finished.stderr.contains("6 calls of the script"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("7 calls of the script"), "{}", finished.stderr);
 }
 
 #[test]

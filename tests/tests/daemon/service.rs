@@ -5,13 +5,19 @@ use std::{
     io::Read,
     os::{
         linux::{fs::MetadataExt, net::SocketAddrExt},
-        unix::net::{SocketAddr, UnixDatagram},
+        unix::{
+            fs::PermissionsExt,
+            net::{SocketAddr, UnixDatagram},
+        },
     },
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tcpkit_tests::{
     agent::{Agent, PublicCopy, command},
     folder::Folder,
@@ -55,7 +61,7 @@ fn systemd_is_told_what_the_agent_does() {
     let name = format!("tcpkit-test-{}", std::process::id());
     let by_path = UnixDatagram::bind(&path).unwrap();
     // The agent does not remain root.
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     // Such names are a network namespace's own.
     let by_name = netns.run(|| UnixDatagram::bind_addr(&address).unwrap());
@@ -81,6 +87,36 @@ fn systemd_is_told_what_the_agent_does() {
     }
 }
 
+/// What is asked before the agent captures is done once it does.
+#[test]
+fn a_reload_during_the_start_is_told_after_it() {
+    let netns = Netns::new();
+    let folder = Folder::new();
+    let (path, script) = (folder.file("socket"), folder.file("a.lua"));
+    let listener = Listener::new(UnixDatagram::bind(&path).unwrap());
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+    // It takes its time, and says when it begins.
+    let text = "function init() print('begins') io.flush() local n = 0
+                for i = 1, 3e6 do n = n + i end end function finish() end";
+    fs::write(&script, text).unwrap();
+    let mut command = command("-i lo tcp -S");
+    command.arg(&script).args(["--script-budget", "0"]).env("NOTIFY_SOCKET", &path);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = netns.run(|| command.spawn().unwrap());
+    let mut begins = [0; 7];
+    child.stdout.as_mut().unwrap().read_exact(&mut begins).unwrap();
+    for _ in 0..3 {
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGHUP).unwrap();
+    }
+    let ready = "READY=1\nSTATUS=listening on lo";
+    assert_eq!(listener.receive(), ready);
+    assert!(listener.receive().starts_with("RELOADING=1"));
+    assert_eq!(listener.receive(), ready);
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(listener.receive(), "STOPPING=1");
+    assert!(child.wait().unwrap().success());
+}
+
 /// On the clock that systemd compares with.
 fn monotonic_us() -> u64 {
     tcpkit::capture::monotonic_ns() / 1_000
@@ -94,7 +130,7 @@ fn signs_of_life_end_when_the_output_is_stuck() {
         let folder = Folder::new();
         let path = folder.file("socket");
         let listener = Listener::new(UnixDatagram::bind(&path).unwrap());
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
         let mut command = command(&format!("-i veth0 -p redis {options} tcp port 6379"));
         command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
         // Nobody reads what it prints.
@@ -134,7 +170,7 @@ fn a_watchdog_for_another_process_is_not_ours() {
     let folder = Folder::new();
     let path = folder.file("socket");
     let listener = Listener::new(UnixDatagram::bind(&path).unwrap());
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
     let mut command = command("-i lo tcp");
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000").env("WATCHDOG_PID", "1");
     let agent = Agent::spawn(&netns, command);
@@ -186,5 +222,12 @@ fn the_journal_gets_levels() {
         assert_eq!(begins("<6>privileges are dropped"), is_journal, "{said}");
         assert_eq!(said.contains("WARN"), !is_journal, "{said}");
         assert!(begins("tcpkit: reading from"), "{said}");
+        // Why it ends is something bad.
+        let file = File::options().write(true).truncate(true).open(&path).unwrap();
+        let mut command = tcpkit_tests::agent::command("-i nosuch0 tcp");
+        command.env("JOURNAL_STREAM", format!("{}:{inode}", it.st_dev())).stderr(file);
+        assert!(!netns.run(|| command.status().unwrap()).success());
+        let said = fs::read_to_string(&path).unwrap();
+        assert_eq!(said.starts_with("<3>tcpkit: "), is_journal, "{said}");
     }
 }

@@ -1,7 +1,7 @@
 //! A file, pipe or standard output that whole packets are written to.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File},
     io::{self, Seek, Write},
     os::fd::AsFd,
     path::Path,
@@ -13,12 +13,17 @@ use nix::{
     unistd::User,
 };
 
-use crate::privileges;
+use crate::{
+    openfile::{self, Begin, Opened},
+    privileges,
+};
 
 /// Where packets are written to. Every write is one system call, where the target takes it whole.
 #[derive(Debug)]
 pub(super) struct Target {
     file: File,
+    /// It was not there before.
+    is_new: bool,
     /// What was written, in bytes.
     len: u64,
 }
@@ -34,19 +39,30 @@ pub(super) struct Failed {
 impl Target {
     /// Creates a file, or empties the one that is there.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        Ok(Self { file, len: 0 })
+        // A pipe's reader is waited for, as tcpdump does.
+        let opened = match openfile::open(path, Begin::Truncate, true) {
+            // Another user left it: its content is to go, and its name will do.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_file(path) => {
+                fs::remove_file(path).map_err(|_| error)?;
+                openfile::open(path, Begin::Truncate, true)
+            }
+            opened => opened,
+        };
+        let Opened { file, is_new } = opened?;
+        Ok(Self { file, is_new, len: 0 })
     }
 
     /// Standard output, without the buffer that the standard library puts in front of it.
     pub(super) fn stdout() -> io::Result<Self> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        Ok(Self { file, len: 0 })
+        Ok(Self { file, is_new: false, len: 0 })
     }
 
-    /// Makes it a user's, who is to write it again later.
+    /// Makes it a user's, who is to write it again later, if it was not there before.
     pub(super) fn hand_over(&self, user: &User) {
-        privileges::hand_over(&self.file, user);
+        if self.is_new {
+            privileges::hand_over(&self.file, user);
+        }
     }
 
     /// What was written so far, in bytes.
@@ -93,4 +109,8 @@ impl Target {
         }
         Ok(())
     }
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|it| it.is_file())
 }
