@@ -113,7 +113,7 @@ mod tests {
     fn files_are_appended_to_or_begun_anew() {
         let folder = folder("begin");
         let path = folder.join("a");
-        let mut write = |begin, text: &str| {
+        let write = |begin, text: &str| {
             let mut opened = open(&path, begin, false).expect("it can be written");
             opened.file.write_all(text.as_bytes()).expect("room");
             (opened.is_new, fs::read_to_string(&path).expect("it is there"))
