@@ -184,6 +184,8 @@ pub struct MessageCounts {
 /// All counts of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
+    /// How long ago it was counted, in s: 0 for now, more where the loop that counts stands still.
+    pub age_s: u64,
     /// What happened in front of the agent (in the kernel, or in the reader of a file); `None` when
     /// the source does not count it.
     pub kernel: Option<Counters>,
@@ -210,7 +212,16 @@ pub struct Ledger {
     pub output: OutputCounts,
 }
 
+/// From this age on, in s, a ledger does not say any more what happens.
+const STALE_S: u64 = 3;
+
 impl Ledger {
+    /// Whether more may have been lost by now than it says.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.age_s >= STALE_S
+    }
+
     /// The ledger of a run that looks into no packet.
     #[must_use]
     pub fn of_packets(received: u64) -> Self {

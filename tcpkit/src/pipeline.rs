@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -39,8 +39,9 @@ pub struct Control {
     report: AtomicBool,
     /// Whether somebody waits for what was counted so far.
     is_asked: AtomicBool,
-    /// What was counted when somebody asked last.
-    counted: Mutex<Ledger>,
+    /// What was counted when the loop answered last, and when that was: before there was an answer, when
+    /// somebody asked first.
+    counted: Mutex<(Option<Instant>, Ledger)>,
     /// Tells those who wait that it was renewed.
     was_counted: Notify,
     /// What is wanted from now on.
@@ -99,14 +100,18 @@ impl Control {
         let mut answer = std::pin::pin!(self.was_counted.notified());
         answer.as_mut().enable();
         self.is_asked.store(true, Ordering::Relaxed);
-        // The answer is the same either way.
-        let _ = tokio::time::timeout(time, answer).await;
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let is_fresh = tokio::time::timeout(time, answer).await.is_ok();
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = *counted.0.get_or_insert_with(Instant::now);
+        let mut ledger = counted.1.clone();
+        ledger.age_s = if is_fresh { 0 } else { at.elapsed().as_secs() };
+        ledger
     }
 
     /// Answers those who asked.
     pub fn answer(&self, ledger: Ledger) {
-        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+        let answer = (Some(Instant::now()), ledger);
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = answer;
         self.was_counted.notify_waiters();
     }
 

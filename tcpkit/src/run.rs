@@ -34,8 +34,13 @@ use self::{
     signals::{Asked, Signals},
 };
 use crate::{
-    capture::interfaces, cli::Cli, filter::CaptureFilter, linefile::LineFile, messages::say,
-    pipeline::Control, privileges, script, top,
+    capture::interfaces,
+    cli::Cli,
+    filter::CaptureFilter,
+    linefile::LineFile,
+    messages::{self, say},
+    pipeline::Control,
+    privileges, script, top,
 };
 
 /// How long the last lines may take to be written once a signal asked for the end.
@@ -197,6 +202,7 @@ fn end_now(code: i32, last: Option<String>) -> ! {
     if let Some(last) = last {
         let (said, is_said) = mpsc::channel();
         thread::spawn(move || {
+            messages::release();
             say(&last);
             // Nobody waits any more if it took too long.
             let _ = said.send(());

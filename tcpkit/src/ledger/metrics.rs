@@ -64,8 +64,15 @@ impl Ledger {
             bytes,
             messages,
             output,
+            age_s,
         } = self;
-        let mut all = Vec::new();
+        let mut all = vec![Metric {
+            name: "tcpkit_ledger_age_seconds",
+            help: "How long ago all of the ledger was counted: more than 0 where the output takes nothing.",
+            kind: MetricKind::Gauge,
+            labels: Vec::new(),
+            value: *age_s,
+        }];
         if let Some(kernel) = kernel {
             kernel_metrics(&mut all, kernel);
             self.interface_metrics(&mut all);

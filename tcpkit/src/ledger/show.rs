@@ -229,6 +229,14 @@ impl Ledger {
     /// What a reader of the lines has to know: what is missing from them, and what to do about it.
     fn warn(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let m = &self.messages;
+        if self.is_stale() {
+            write!(
+                f,
+                "\nSTANDS STILL: this is of {} s ago, for the output takes nothing; what was lost since is \
+                 not known",
+                self.age_s
+            )?;
+        }
         if self.lost_packets() > 0 {
             write!(
                 f,

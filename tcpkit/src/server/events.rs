@@ -120,6 +120,7 @@ fn told_ledger(ledger: &Ledger) -> Value {
         "lost": ledger.lost_packets(),
         "missing_bytes": ledger.bytes.lost,
         "unread_bytes": ledger.messages.unread_bytes,
+        "is_stale": ledger.is_stale(),
         "script_errors": ledger.output.script.errors,
         "lines": ledger.warnings(),
     })

@@ -50,8 +50,7 @@ pub(super) fn list(collector: &Collector, second: u64, query: &Query) -> Vec<Val
     let window = query.window;
     let mut all: Vec<_> = collector
         .series()
-        .map(|(key, series)| (series.recent_sum_ns(window, second), key, series))
-        .filter(|(sum_ns, ..)| *sum_ns > 0)
+        .filter_map(|(key, series)| Some((series.recent_sum_ns(window, second)?, key, series)))
         .collect();
     all.sort_unstable_by_key(|(sum_ns, ..)| Reverse(*sum_ns));
     all.truncate(query.limit);

@@ -56,12 +56,13 @@ impl Series {
         }
     }
 
-    /// What all took together within a window that ends at `second` of the run, in ns.
+    /// What all took together within a window that ends at `second` of the run, in ns; `None` if there
+    /// was no request.
     #[must_use]
-    pub fn recent_sum_ns(&self, window: Window, second: u64) -> u128 {
+    pub fn recent_sum_ns(&self, window: Window, second: u64) -> Option<u128> {
         match window.first_step(second) {
             Some(first) => self.history.sum_ns_since(first),
-            None => self.totals.latencies.sum_ns(),
+            None => (!self.totals.is_empty()).then(|| self.totals.latencies.sum_ns()),
         }
     }
 }

@@ -148,9 +148,11 @@ impl History {
         recent
     }
 
-    /// What the latencies in the steps from number `first` on are together, in ns: cheaper than all of it.
-    pub(super) fn sum_ns_since(&self, first: u64) -> u128 {
-        self.steps.iter().filter(|step| step.number >= first).map(|step| step.sum_ns).sum()
+    /// What the latencies in the steps from number `first` on are together, in ns; `None` if there was no
+    /// request. Cheaper than all of it.
+    pub(super) fn sum_ns_since(&self, first: u64) -> Option<u128> {
+        let steps = || self.steps.iter().filter(|step| step.number >= first);
+        steps().any(|step| step.requests > 0).then(|| steps().map(|step| step.sum_ns).sum())
     }
 
     /// Forgets the steps before number `first`.
@@ -182,7 +184,8 @@ mod tests {
         history.add(3, &counts(&[20_000]));
         let all = history.since(0);
         assert_eq!((all.sum_ns, all.max_ns), (1_030_270, 1_000_000));
-        assert_eq!((history.sum_ns_since(2), history.since(2).max_ns), (20_000, 20_000));
+        assert_eq!((history.sum_ns_since(2), history.since(2).max_ns), (Some(20_000), 20_000));
+        assert_eq!(history.sum_ns_since(4), None);
         assert_eq!((all.requests, all.groups.iter().map(|it| it.1).sum::<u64>()), (7, 7));
         assert!(all.groups.is_sorted());
         assert!((92..=108).contains(&all.quantile_ns(0.42).expect("some")));

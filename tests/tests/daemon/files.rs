@@ -11,10 +11,10 @@ use serde_json::Value;
 use tcpkit_tests::{
     agent::{Agent, command},
     folder::Folder,
-    netns::Netns,
+    netns::{Netns, eventually},
     process::root,
     redis::{Client, RedisServer, SERVER, run_benchmark},
-    statistics,
+    statistics::{self, metric},
 };
 
 const NOBODY: u32 = 65534;
@@ -168,6 +168,16 @@ fn a_pipe_that_nobody_reads_hinders_nobody() {
     for _ in 0..3 {
         assert_eq!(statistics::get(&near, "/healthz"), "ok\n");
     }
+    // Nobody takes what was known before for what is.
+    eventually("the ledger is known to be old", || {
+        let age = metric(&statistics::get(&near, "/metrics"), "tcpkit_ledger_age_seconds");
+        age.unwrap() >= 3.0
+    });
+    let mut events = statistics::Events::listen(&near);
+    eventually("listeners are told", || {
+        let (name, data) = events.receive();
+        name == "tick" && data["ledger"]["is_stale"] == true
+    });
     agent.signal(Signal::SIGTERM);
     agent.signal(Signal::SIGHUP);
     // Later than it would be the first one's twin.

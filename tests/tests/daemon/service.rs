@@ -96,15 +96,15 @@ fn a_reload_during_the_start_is_told_after_it() {
     let listener = Listener::new(UnixDatagram::bind(&path).unwrap());
     fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
     // It takes its time, and says when it begins.
-    let text = "function init() print('begins') io.flush() local n = 0
+    let text = "function init() io.stderr:write('begins') local n = 0
                 for i = 1, 3e6 do n = n + i end end function finish() end";
     fs::write(&script, text).unwrap();
     let mut command = command("-i lo tcp -S");
     command.arg(&script).args(["--script-budget", "0"]).env("NOTIFY_SOCKET", &path);
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = netns.run(|| command.spawn().unwrap());
-    let mut begins = [0; 7];
-    child.stdout.as_mut().unwrap().read_exact(&mut begins).unwrap();
+    let mut begins = [0; 6];
+    child.stderr.as_mut().unwrap().read_exact(&mut begins).unwrap();
     for _ in 0..3 {
         kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGHUP).unwrap();
     }

@@ -141,12 +141,14 @@ function drawLedger() {
     figures[at].box.classList.toggle("bad", value > 0 && at !== 2);
   });
   const lines = list(ledger.lines).slice(0, 100).map(text);
-  const isLoss = lost > 0 || missing > 0;
+  const isStale = ledger.is_stale === true;
+  const isLoss = lost > 0 || missing > 0 || isStale;
   const isNoted = unread > 0 || script > 0 || lines.length > 0;
   $("banner").dataset.state = isLoss ? "loss" : isNoted ? "note" : "calm";
   // Only the first words are announced to screen readers; the counts behind them change every second.
   const calm = isNoted ? "Nothing was lost, but not all was read." : "Nothing was lost.";
-  say($("banner-text"), isLoss ? "Traffic was lost." : calm);
+  const loss = isStale ? "The agent's output takes nothing: losses are not known." : "Traffic was lost.";
+  say($("banner-text"), isLoss ? loss : calm);
   const losses = [[lost, "packets"], [missing, "bytes missing"]];
   const notes = [[unread, "bytes not read"], [script, "script errors"]];
   const counted = (isLoss ? losses : notes).filter(([count]) => count > 0);
