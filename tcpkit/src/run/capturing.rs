@@ -150,8 +150,8 @@ pub(super) fn capture(
         }
         None => format!("tcpkit: {does}"),
     });
-    // The receiver is there until this thread ends.
     let shown = monitoring.show(&does)?;
+    // The receiver is there until this thread ends.
     let _ = begun.send(does);
     let drops = privileges.is_some();
     let make = || {
