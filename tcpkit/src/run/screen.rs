@@ -1,9 +1,9 @@
 //! The view on the terminal (`--top`) within a run: asked for early, shown once capture has begun, gone
 //! before anything is printed.
 
-use std::{io, sync::Arc};
+use std::{env, io, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     ledger::Ledger,
     pipeline::Control,
     stats::Statistics,
-    top::{Mailbox, Sources, Terminal, View},
+    top::{Mailbox, Sources, Terminal, View, screen},
 };
 
 /// A terminal that a view is wanted on.
@@ -34,6 +34,8 @@ impl TopScreen {
         statistics: &Arc<Statistics>,
         protocols: Vec<&'static str>,
     ) -> anyhow::Result<Self> {
+        let is_drawable = screen::is_drawable(env::var_os("TERM").as_deref());
+        ensure!(is_drawable, "--top needs a terminal that can be drawn on (TERM)");
         Ok(Self {
             terminal: Terminal::open().context("--top needs a terminal")?,
             mailbox: Arc::new(Mailbox::new().context("--top has no way to be woken")?),

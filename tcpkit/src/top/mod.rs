@@ -6,8 +6,10 @@
 
 mod draw;
 mod keys;
+mod look;
 mod mailbox;
 mod model;
+mod pace;
 pub mod screen;
 mod slow;
 mod snapshot;
@@ -39,12 +41,7 @@ use self::{
     view::Viewer,
 };
 pub use self::{mailbox::Mailbox, screen::Terminal};
-use crate::{
-    ledger::Ledger,
-    messages,
-    pipeline::Control,
-    stats::{SlowLog, Statistics},
-};
+use crate::{ledger::Ledger, messages, pipeline::Control, stats::Statistics};
 
 /// How often the ledger is asked for.
 const LEDGER_PERIOD: Duration = Duration::from_secs(1);
@@ -78,20 +75,18 @@ pub struct View {
     thread: Option<JoinHandle<io::Result<()>>>,
     /// How the thread ended, once it has.
     result: io::Result<()>,
-    /// The screen was taken over, and only a panic has left it meanwhile.
-    is_shown: bool,
     attending: AbortHandle,
 }
 
 impl View {
-    /// Takes the terminal over, and shows on it. What is said on stderr is kept back meanwhile.
+    /// Takes the terminal over, and shows on it; in the background, once it is in front. What is said on
+    /// stderr is kept back meanwhile.
     ///
     /// # Errors
     /// The terminal is gone, or there can be no more threads.
     pub fn show(terminal: Terminal, sources: Sources) -> io::Result<Self> {
         let Sources { statistics, control, mailbox, runtime, does, protocols, is_live, colour } =
             sources;
-        let slow_ns = statistics.slow().map_or(0, SlowLog::least_ns);
         // What the environment says of colours was asked already.
         force_color_output(colour);
         screen::leave_on_panic();
@@ -101,18 +96,17 @@ impl View {
             mailbox: Arc::clone(&mailbox),
             statistics,
             control: Arc::clone(&control),
-            model: Model::new(About { does, protocols, is_live, slow_ns }),
+            model: Model::new(About { does, protocols, is_live }),
             palette: Palette { has_colour: colour },
             pending: Vec::new(),
             keys: Decoder::default(),
             typed_at: None,
+            away_until: None,
         };
-        messages::keep();
         let attending = runtime.spawn(attend(Arc::clone(&mailbox), Arc::clone(&control)));
         let attending = attending.abort_handle();
-        let mut view = Self { mailbox, thread: None, result: Ok(()), is_shown: false, attending };
-        viewer.enter()?;
-        view.is_shown = true;
+        let mut view = Self { mailbox, thread: None, result: Ok(()), attending };
+        viewer.begin()?;
         let thread = thread::Builder::new().name("top".into()).spawn(move || {
             let end = EndOnPanic(&control);
             let result = viewer.run();
@@ -150,7 +144,7 @@ impl View {
         self.attending.abort();
         self.mailbox.leave(|news| news.ends = true);
         self.join();
-        if std::mem::take(&mut self.is_shown) && !screen::is_held() && self.result.is_ok() {
+        if screen::was_left_by_panic() && self.result.is_ok() {
             self.result = Err(io::Error::other("a thread panicked"));
         }
         screen::leave();

@@ -4,76 +4,22 @@ use std::time::Duration;
 
 use super::{
     keys::Key,
+    look::{Look, PANES, Pane},
+    pace::Pace,
     slow::{SlowRow, SlowRows},
-    snapshot::{Row, Snapshot},
-    sort::{Column, Sorting},
+    snapshot::{Operation, Row, Snapshot},
+    sort::Column,
 };
-use crate::{ledger::Ledger, stats::Window};
+use crate::{
+    ledger::Ledger,
+    stats::{Statistics, Window},
+};
 
 /// Longest filter, in characters.
 const MAX_FILTER: usize = 100;
 
-/// Of a shorter time no rate is told.
-const LEAST_TIME: Duration = Duration::from_millis(500);
-
-/// A part of the screen that lists something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pane {
-    Endpoints,
-    Operations,
-    Slow,
-}
-
-/// All of them, from top to bottom.
-pub(super) const PANES: [Pane; 3] = [Pane::Endpoints, Pane::Operations, Pane::Slow];
-
-/// How a pane is looked at.
-#[derive(Debug)]
-pub(super) struct Look {
-    pub(super) sorting: Sorting,
-    /// The line that is chosen, by its identity, and where it was; `None` for the first, whichever that is.
-    chosen: Option<(String, usize)>,
-    /// The first line that is seen.
-    pub(super) offset: usize,
-    /// How many lines are seen.
-    pub(super) height: usize,
-    /// The columns that are seen.
-    pub(super) columns: Vec<Column>,
-}
-
-impl Look {
-    fn by(column: Column) -> Self {
-        let sorting = Sorting::by(column);
-        Self { sorting, chosen: None, offset: 0, height: 1, columns: Vec::new() }
-    }
-
-    /// Where the chosen line is among all.
-    pub(super) fn position(&self, identities: &[String]) -> usize {
-        let Some((identity, at)) = &self.chosen else { return 0 };
-        let last = identities.len().saturating_sub(1);
-        identities.iter().position(|it| it == identity).unwrap_or((*at).min(last))
-    }
-
-    fn choose(&mut self, identities: &[String], at: usize) {
-        let at = at.min(identities.len().saturating_sub(1));
-        let identity = identities.get(at).filter(|_| at > 0);
-        self.chosen = identity.map(|identity| (identity.clone(), at));
-    }
-
-    /// Sorts by the column beside, of those that are seen.
-    fn sort_beside(&mut self, forward: bool) {
-        let count = self.columns.len();
-        let at = self.columns.iter().position(|it| *it == self.sorting.column);
-        let next = match at {
-            Some(at) if forward => at.saturating_add(1).checked_rem(count),
-            Some(at) => at.saturating_add(count).saturating_sub(1).checked_rem(count),
-            None => Some(0),
-        };
-        if let Some(column) = next.and_then(|at| self.columns.get(at)) {
-            self.sorting = Sorting::by(*column);
-        }
-    }
-}
+/// How long a message is seen, unless a key is pressed.
+const MESSAGE_TIME: Duration = Duration::from_secs(10);
 
 /// What lies over the panes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +52,6 @@ pub(super) struct About {
     pub(super) protocols: Vec<&'static str>,
     /// Packets come as they are sent, and not from a file.
     pub(super) is_live: bool,
-    /// How long requests have to take to be listed as slow, in ns.
-    pub(super) slow_ns: u64,
 }
 
 /// Everything that is shown.
@@ -120,6 +64,8 @@ pub(super) struct Model {
     looks: [Look; PANES.len()],
     /// The endpoint of which alone operations and slow requests are listed.
     pub(super) endpoint: Option<String>,
+    /// The operation that alone is listed.
+    pub(super) operation: Option<Operation>,
     pub(super) filter: String,
     /// Whether the filter is being typed.
     pub(super) is_typing: bool,
@@ -130,12 +76,15 @@ pub(super) struct Model {
     pub(super) snapshot: Snapshot,
     pub(super) slow: SlowRows,
     pub(super) ledger: Ledger,
-    /// Requests in a second, lately.
-    pub(super) rate: f64,
-    /// What would have been said on stderr last.
+    pub(super) pace: Pace,
+    /// What would have been said on stderr lately.
     pub(super) message: Option<String>,
+    /// The latest that was said, and when it was seen first.
+    heard: Option<(String, Duration)>,
     /// There is nothing more to be read.
     pub(super) is_complete: bool,
+    /// The run is to end, and goes on until what it does is done.
+    pub(super) is_ending: bool,
 }
 
 impl Model {
@@ -148,6 +97,7 @@ impl Model {
             focus: Pane::Operations,
             looks: [Look::by(Column::Requests), Look::by(Column::Total), Look::by(Column::Time)],
             endpoint: None,
+            operation: None,
             filter: String::new(),
             is_typing: false,
             sheet: None,
@@ -156,23 +106,53 @@ impl Model {
             snapshot: Snapshot::default(),
             slow: SlowRows::default(),
             ledger: Ledger::default(),
-            rate: 0.0,
+            pace: Pace::default(),
             message: None,
+            heard: None,
             is_complete: false,
+            is_ending: false,
         }
     }
 
-    /// Shows what was counted by now.
-    pub(super) fn renew(&mut self, snapshot: Snapshot) {
-        let before = std::mem::replace(&mut self.snapshot, snapshot);
-        let time = self.snapshot.at.saturating_sub(before.at);
-        if time < LEAST_TIME {
-            // The next rate is from then on.
-            (self.snapshot.at, self.snapshot.total) = (before.at, before.total);
+    /// Looks at what was counted by now. While it is paused that is only noted: what is counted has to be
+    /// collected at its time, and the pace is that of the last second.
+    pub(super) fn renew(&mut self, statistics: &Statistics) {
+        if self.is_paused {
+            let (at, total) = Snapshot::total(statistics);
+            self.pace.note(at, total);
             return;
         }
-        let requests = self.snapshot.total.saturating_sub(before.total);
-        self.rate = requests as f64 / time.as_secs_f64();
+        self.snapshot = Snapshot::take(statistics, self.window);
+        self.pace.note(self.snapshot.at, self.snapshot.total);
+        if let Some(log) = statistics.slow() {
+            self.slow.renew(log);
+        }
+    }
+
+    /// There is nothing more to be read: what was read is shown, also where it was paused.
+    pub(super) fn complete(&mut self, ledger: Ledger) {
+        self.ledger = ledger;
+        self.is_complete = true;
+        self.is_paused = false;
+    }
+
+    /// Takes what was said latest. It is seen for a while.
+    pub(super) fn hear(&mut self, latest: Option<String>, now: Duration) {
+        let Some(latest) = latest else {
+            (self.message, self.heard) = (None, None);
+            return;
+        };
+        match &self.heard {
+            Some((heard, since)) if *heard == latest => {
+                if now.saturating_sub(*since) >= MESSAGE_TIME {
+                    self.message = None;
+                }
+            }
+            _ => {
+                self.heard = Some((latest.clone(), now));
+                self.message = Some(latest);
+            }
+        }
     }
 
     pub(super) fn look(&self, pane: Pane) -> &Look {
@@ -203,8 +183,9 @@ impl Model {
     /// The operations that are asked for, in their order.
     pub(super) fn operations(&self) -> Vec<&Row> {
         let words = self.words();
-        let all = self.snapshot.operations.iter().filter(|row| self.is_asked_for(&row.server));
+        let all = self.snapshot.operations.iter();
         let mut rows: Vec<_> = all
+            .filter(|row| self.is_asked_for(&row.server, &row.protocol, &row.operation))
             .filter(|row| {
                 let text = row.identity().to_lowercase();
                 words.iter().all(|word| text.contains(word.as_str()))
@@ -217,14 +198,17 @@ impl Model {
     /// The slow requests that are asked for, in their order.
     pub(super) fn slow_requests(&self) -> Vec<&SlowRow> {
         let words = self.words();
-        let all = self.slow.iter().filter(|row| self.is_asked_for(&row.server));
+        let all = self.slow.iter();
+        let all = all.filter(|it| self.is_asked_for(&it.server, &it.protocol, &it.operation));
         let mut rows: Vec<_> = all.filter(|row| row.has(&words)).collect();
         self.look(Pane::Slow).sorting.sort_slow(&mut rows);
         rows
     }
 
-    fn is_asked_for(&self, server: &str) -> bool {
+    /// Whether an operation belongs to the endpoint, and is the one, that was chosen.
+    fn is_asked_for(&self, server: &str, protocol: &str, operation: &str) -> bool {
         self.endpoint.as_ref().is_none_or(|it| it == server)
+            && self.operation.as_ref().is_none_or(|it| it.is(server, protocol, operation))
     }
 
     fn words(&self) -> Vec<String> {
@@ -244,6 +228,8 @@ impl Model {
 
     /// Does what a key asks for.
     pub(super) fn press(&mut self, key: Key) -> Wish {
+        // It has been seen, and the keys that can be pressed are to be.
+        self.message = None;
         match key {
             Key::Interrupt => return Wish::Interrupt,
             Key::Suspend => return Wish::Suspend,
@@ -264,7 +250,9 @@ impl Model {
             }
             // Once more where there is nothing left: it was not meant.
             Key::Backspace => self.is_typing = self.filter.pop().is_some(),
-            Key::Char(character) if self.filter.chars().count() < MAX_FILTER => {
+            Key::Char(character) | Key::Pasted(character)
+                if self.filter.chars().count() < MAX_FILTER =>
+            {
                 self.filter.push(character);
             }
             _ => {}
@@ -290,8 +278,8 @@ impl Model {
         match key {
             Key::Char('q') => return Wish::Quit,
             Key::Escape if !self.filter.is_empty() => self.filter.clear(),
-            Key::Escape if self.endpoint.is_some() => self.endpoint = None,
-            Key::Escape => return Wish::Quit,
+            Key::Escape if self.operation.is_some() => self.operation = None,
+            Key::Escape => self.endpoint = None,
             Key::Tab => self.focus_beside(1),
             Key::BackTab => self.focus_beside(PANES.len().saturating_sub(1)),
             Key::Left | Key::Char('<') => self.look_mut(self.focus).sort_beside(false),
@@ -338,10 +326,13 @@ impl Model {
         match self.focus {
             Pane::Endpoints => {
                 self.endpoint = self.endpoints().get(at).map(|row| row.server.clone());
+                // One of another endpoint would leave nothing.
+                self.operation.take_if(|it| Some(&it.server) != self.endpoint.as_ref());
             }
             Pane::Operations => {
-                let operation = self.operations().get(at).map(|row| row.operation.clone());
-                self.filter = operation.unwrap_or_default();
+                if let Some(operation) = self.operations().get(at).map(|row| row.key()) {
+                    self.operation = Some(operation);
+                }
             }
             Pane::Slow => {
                 if let Some(number) = self.slow_requests().get(at).map(|row| row.number) {
@@ -360,7 +351,7 @@ impl Model {
             Key::Down | Key::Char('j') => at.saturating_add(1),
             Key::PageUp => at.saturating_sub(page),
             Key::PageDown => at.saturating_add(page),
-            Key::Home | Key::Char('g') => 0,
+            Key::Home | Key::Char('g') => return look.choose_first(),
             Key::End | Key::Char('G') => usize::MAX,
             _ => return,
         };

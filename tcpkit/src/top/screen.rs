@@ -4,6 +4,7 @@
 //! block, which the one that was inherited has to go on doing.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{self, IsTerminal, Read as _, Write as _},
     os::{
@@ -11,12 +12,19 @@ use std::{
         unix::fs::OpenOptionsExt as _,
     },
     panic,
-    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use libc::{O_CLOEXEC, O_NOCTTY, O_NONBLOCK};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{SigSet, SigmaskHow, Signal},
+    unistd::{getpgrp, tcgetpgrp},
+};
 use ratatui::layout::Rect;
 use rustix::termios::{
     OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
@@ -24,11 +32,12 @@ use rustix::termios::{
 
 use crate::messages;
 
-/// Onto the alternate screen, without a cursor, all clear (xterm's control sequences, DECSET 1049 and 25).
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[0m\x1b[2J\x1b[H";
+/// Onto the alternate screen, without a cursor, all clear, and pasted texts are told from keys (xterm's
+/// control sequences, DECSET 1049, 25 and 2004).
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[0m\x1b[2J\x1b[H";
 
 /// Back again. CAN ends a sequence of which only a part was taken.
-const LEAVE: &[u8] = b"\x18\x1b[0m\x1b[?25h\x1b[?1049l";
+const LEAVE: &[u8] = b"\x18\x1b[0m\x1b[?2004l\x1b[?25h\x1b[?1049l";
 
 /// How long a terminal may take to be left before what it did not take is thrown away.
 const LEAVE_TIME: Duration = Duration::from_millis(500);
@@ -42,10 +51,15 @@ const LARGEST_SIZE: (u16, u16) = (1000, 500);
 /// The terminal while it is taken over.
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
+/// A panic has left the screen.
+static LEFT_BY_PANIC: AtomicBool = AtomicBool::new(false);
+
 struct Held {
     terminal: Terminal,
     /// How it was.
     before: Termios,
+    /// How it is since then, unless somebody else has changed it.
+    raw: Termios,
 }
 
 /// A terminal to be drawn on. Clones are the same.
@@ -70,6 +84,12 @@ impl Terminal {
         // Who became another user may not open it by its name.
         let file = open("/proc/self/fd/1").or_else(|first| open("/dev/tty").map_err(|_| first))?;
         Ok(Self(Arc::new(file)))
+    }
+
+    /// Whether whoever sits before it works with this process, or one of its group; else it is not to be
+    /// drawn on, nor read from. Where there are no jobs it always is.
+    pub(super) fn is_in_front(&self) -> bool {
+        tcgetpgrp(&*self.0).map_or(true, |group| group == getpgrp())
     }
 
     /// What can be drawn on.
@@ -97,6 +117,12 @@ impl AsFd for Terminal {
     }
 }
 
+/// Whether a terminal of this type (`TERM`) can be drawn on.
+#[must_use]
+pub fn is_drawable(kind: Option<&OsStr>) -> bool {
+    kind.is_some_and(|it| !it.is_empty() && it != "dumb")
+}
+
 /// `None` for what would have had to wait.
 fn unless_it_waits(result: io::Result<usize>) -> io::Result<Option<usize>> {
     use io::ErrorKind::{Interrupted, WouldBlock};
@@ -122,8 +148,9 @@ pub(super) fn enter(terminal: &Terminal) -> io::Result<&'static [u8]> {
     };
     let mut raw = before.clone();
     raw.make_raw();
+    let _unstoppable = Unstoppable::new();
     tcsetattr(&*terminal.0, OptionalActions::Now, &raw)?;
-    *held = Some(Held { terminal: terminal.clone(), before });
+    *held = Some(Held { terminal: terminal.clone(), before, raw });
     Ok(ENTER)
 }
 
@@ -141,8 +168,35 @@ pub(super) fn write(bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// Whether a terminal is taken over.
-pub(super) fn is_held() -> bool {
+fn is_held() -> bool {
     held().is_some()
+}
+
+/// Whether a panic has left the screen; asked once.
+pub(super) fn was_left_by_panic() -> bool {
+    LEFT_BY_PANIC.swap(false, Ordering::Relaxed)
+}
+
+/// While it lives, what this thread does to a terminal goes through also in the background, where a signal
+/// would else stop the process (termios(3), SIGTTOU): a stopped process cannot end.
+struct Unstoppable(Option<SigSet>);
+
+impl Unstoppable {
+    fn new() -> Self {
+        let mut stops = SigSet::empty();
+        stops.add(Signal::SIGTTOU);
+        // What cannot fail leaves at worst everything as it was.
+        Self(stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok())
+    }
+}
+
+impl Drop for Unstoppable {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // As above.
+            let _ = before.thread_set_mask();
+        }
+    }
 }
 
 /// Gives the terminal back as it was, if it is taken over; when this returns it was given back, whoever did
@@ -150,11 +204,17 @@ pub(super) fn is_held() -> bool {
 pub fn leave() {
     let mut held = held();
     // Others have to wait meanwhile: nothing may be drawn any more.
-    let Some(Held { terminal, before }) = held.take() else { return };
+    let Some(Held { terminal, before, raw }) = held.take() else { return };
+    let _unstoppable = Unstoppable::new();
     if !write_within(&terminal, LEAVE, LEAVE_TIME) {
         // It takes nothing: what it has not taken until now is lost, and makes room.
         let _ = tcflush(&*terminal.0, QueueSelector::OFlush);
         write_within(&terminal, LEAVE, Duration::ZERO);
+    }
+    // A shell that came to the front meanwhile has it as it wants it.
+    let is_ours = tcgetattr(&*terminal.0).is_ok_and(|it| it.local_modes == raw.local_modes);
+    if !is_ours && !terminal.is_in_front() {
+        return;
     }
     // It may be gone. Waiting for what was written could take for ever.
     let _ = tcsetattr(&*terminal.0, OptionalActions::Now, &before);
@@ -187,10 +247,29 @@ pub(super) fn leave_on_panic() {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if is_held() {
+                LEFT_BY_PANIC.store(true, Ordering::Relaxed);
                 leave();
                 messages::release();
             }
             usual(info);
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_cannot_move_its_cursor_is_not_drawn_on() {
+        for (kind, is_so) in [
+            (None, false),
+            (Some(""), false),
+            (Some("dumb"), false),
+            (Some("xterm"), true),
+            (Some("linux"), true),
+        ] {
+            assert_eq!(is_drawable(kind.map(OsStr::new)), is_so, "{kind:?}");
+        }
+    }
 }

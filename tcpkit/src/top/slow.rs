@@ -18,6 +18,7 @@ pub(super) struct SlowRow {
     pub(super) time: String,
     pub(super) client: String,
     pub(super) server: String,
+    pub(super) protocol: String,
     pub(super) operation: String,
     /// What was asked, and answered.
     pub(super) text: String,
@@ -42,6 +43,7 @@ impl SlowRow {
             time,
             client: text("client"),
             server: text("server"),
+            protocol: text("protocol"),
             operation: text("operation"),
             text: if response.is_empty() { request } else { format!("{request} | {response}") },
             is_error: text("status") == "error",
@@ -92,17 +94,20 @@ fn plain(value: &Value) -> String {
 pub(super) struct SlowRows {
     rows: VecDeque<SlowRow>,
     zone: TimeZone,
+    /// How long requests have to take to be among them by now, in ns.
+    least_ns: u64,
 }
 
 impl Default for SlowRows {
     fn default() -> Self {
-        Self { rows: VecDeque::new(), zone: TimeZone::system() }
+        Self { rows: VecDeque::new(), zone: TimeZone::system(), least_ns: 0 }
     }
 }
 
 impl SlowRows {
     /// Takes what is new, and forgets what is not kept any more.
     pub(super) fn renew(&mut self, log: &SlowLog) {
+        self.least_ns = log.least_ns();
         let newest = self.rows.front().map_or(0, |row| row.number);
         let latest = log.latest(0, 0, usize::MAX);
         let oldest = latest.last().map_or(0, |slow| slow.number);
@@ -110,6 +115,10 @@ impl SlowRows {
         for slow in latest.iter().rev().filter(|it| it.number > newest) {
             self.rows.push_front(SlowRow::new(slow, &self.zone));
         }
+    }
+
+    pub(super) fn least_ns(&self) -> u64 {
+        self.least_ns
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &SlowRow> {

@@ -43,9 +43,32 @@ impl Row {
         }
     }
 
+    /// Which operation it is of.
+    pub(super) fn key(&self) -> Operation {
+        let [server, protocol, operation] =
+            [&self.server, &self.protocol, &self.operation].map(String::clone);
+        Operation { server, protocol, operation }
+    }
+
     /// What tells it from others, whatever it counts.
     pub(super) fn identity(&self) -> String {
         format!("{}\n{}\n{}", self.server, self.operation, self.protocol)
+    }
+}
+
+/// An operation of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Operation {
+    pub(super) server: String,
+    pub(super) protocol: String,
+    /// Empty where a protocol has none.
+    pub(super) operation: String,
+}
+
+impl Operation {
+    /// Whether these are its names.
+    pub(super) fn is(&self, server: &str, protocol: &str, operation: &str) -> bool {
+        self.server == server && self.protocol == protocol && self.operation == operation
     }
 }
 
@@ -63,6 +86,14 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
+    /// When it is, since the start, and how many requests there were until now.
+    pub(super) fn total(statistics: &Statistics) -> (Duration, u64) {
+        let collector = statistics.collected();
+        let total = |sum: u64, series: u64| sum.saturating_add(series);
+        let total = collector.series().map(|(_, it)| it.totals.requests).fold(0, total);
+        (statistics.elapsed(), total)
+    }
+
     /// What is known now of a window.
     pub(super) fn take(statistics: &Statistics, window: Window) -> Self {
         let mut total = 0_u64;

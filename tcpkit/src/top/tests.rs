@@ -1,15 +1,14 @@
 //! From transactions and keys to what is on the screen.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread, time::Duration};
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Color};
 
 use super::{
     draw::{Palette, draw},
     keys::Key,
-    model::{About, Model, Pane, Wish},
-    snapshot::Snapshot,
-    text::width,
+    look::Pane,
+    model::{About, Model, Wish},
 };
 use crate::{
     ledger::Ledger,
@@ -45,9 +44,12 @@ fn transaction(port: u16, operation: &str, latency_ns: u64) -> Transaction<'_> {
     }
 }
 
-/// A model of so many transactions of each kind.
-fn model(transactions: &[(u16, &str, u64, usize)]) -> Model {
-    let statistics = Arc::new(Statistics::new(1000, Some(SlowLog::new(10_000_000))));
+fn statistics() -> Arc<Statistics> {
+    Arc::new(Statistics::new(1000, Some(SlowLog::new(10_000_000))))
+}
+
+/// So many transactions of each kind happen.
+fn happen(statistics: &Arc<Statistics>, transactions: &[(u16, &str, u64, usize)]) {
     let mut sink = statistics.sink();
     for &(port, operation, ms, count) in transactions {
         for _ in 0..count {
@@ -55,15 +57,20 @@ fn model(transactions: &[(u16, &str, u64, usize)]) -> Model {
             sink.on_transaction(&transaction).expect("it only counts");
         }
     }
-    let about = About {
-        does: "listening on nothing".into(),
-        protocols: vec!["any"],
-        is_live: true,
-        slow_ns: 10_000_000,
-    };
-    let mut model = Model::new(about);
-    model.renew(Snapshot::take(&statistics, Window::All));
-    model.slow.renew(statistics.slow().expect("it is kept"));
+}
+
+fn empty(is_live: bool) -> Model {
+    let (does, protocols) = ("listening on nothing".into(), vec!["any"]);
+    let mut model = Model::new(About { does, protocols, is_live });
+    model.window = Window::All;
+    model
+}
+
+/// A model of so many transactions of each kind.
+fn model(transactions: &[(u16, &str, u64, usize)]) -> Model {
+    let (statistics, mut model) = (statistics(), empty(true));
+    happen(&statistics, transactions);
+    model.renew(&statistics);
     model
 }
 
@@ -134,7 +141,8 @@ fn keys_change_what_is_seen() {
     model.press(Key::Enter);
     model.press(Key::Escape);
     assert_eq!(names(&mut model, "OPERATION").len(), 4);
-    assert_eq!(model.press(Key::Escape), Wish::Quit);
+    // It is also what the bytes of an arrow begin with, and ends nothing.
+    assert_eq!(model.press(Key::Escape), Wish::Draw);
     // A sheet is closed by what would else be the end.
     model.press(Key::Char('?'));
     assert!(lines(&mut model, 80, 24).iter().any(|line| line.starts_with("KEYS")));
@@ -187,9 +195,175 @@ fn nothing_breaks_on_any_size_and_what_is_drawn_is_plain() {
         }
         model.sheet = None;
     }
-    for line in lines(&mut model, 80, 24) {
-        assert!(width(&line) >= 80, "{line:?}");
+}
+
+#[test]
+fn numbers_stand_below_their_heads_whatever_names_are() {
+    let names = ["A", HOSTILE, "中文", "لالا", "کلا", "ꓻꓽ", "का", "👍🏽", &"中".repeat(40)];
+    let all: Vec<_> = names.iter().map(|name| (1, *name, 50, 3)).collect();
+    let mut model = model(&all);
+    for (columns, rows) in [(80, 40), (120, 40), (61, 40)] {
+        let buffer = on_screen(&mut model, columns, rows);
+        let cell = |x, y| buffer[(x, y)].symbol();
+        let begins =
+            |y, text: &str| text.chars().zip(0..).all(|(it, x)| cell(x, y) == it.to_string());
+        let heads = (0..rows).find(|y| begins(*y, "OPERATION")).expect("heads");
+        // The last letters of what stands above a number, which stands at the right.
+        let line: Vec<_> = (0..columns).map(|x| cell(x, heads)).collect();
+        let end = line.windows(8).position(|it| it.concat() == "REQUESTS").expect("a column") + 7;
+        for y in (heads + 1..).take(names.len()) {
+            let x = u16::try_from(end).expect("it is on the screen");
+            assert_eq!(
+                [cell(x - 1, y), cell(x, y), cell(x + 1, y)],
+                [" ", "3", " "],
+                "{y} {columns}"
+            );
+        }
     }
+}
+
+#[test]
+fn an_operation_alone_is_that_one_and_no_other() {
+    let all = [(1, "GET", 20, 9), (1, "GETSET", 20, 5), (2, "GET", 20, 3), (1, "", 20, 1)];
+    let mut model = model(&all);
+    let kinds = |model: &Model| -> Vec<(String, u64)> {
+        model.operations().iter().map(|it| (it.operation.clone(), it.requests)).collect()
+    };
+    model.press(Key::Enter);
+    assert_eq!(kinds(&model), [("GET".into(), 9)]);
+    assert_eq!(model.slow_requests().len(), 9);
+    assert!(lines(&mut model, 80, 24)[23].contains("only GET of 10.0.0.2:1"));
+    // A filter has a place beside it, and is closed first.
+    model.press(Key::Char('/'));
+    for character in "get".chars() {
+        model.press(Key::Char(character));
+    }
+    model.press(Key::Enter);
+    assert_eq!((kinds(&model).len(), &*model.filter), (1, "get"));
+    model.press(Key::Escape);
+    assert_eq!(kinds(&model).len(), 1);
+    model.press(Key::Escape);
+    assert_eq!(kinds(&model).len(), 4);
+    // One without a name.
+    model.press(Key::End);
+    model.press(Key::Enter);
+    assert_eq!((kinds(&model), model.slow_requests().len()), (vec![(String::new(), 1)], 1));
+    // Another endpoint has none of it.
+    model.press(Key::BackTab);
+    model.press(Key::End);
+    model.press(Key::Enter);
+    assert_eq!(kinds(&model), [("GET".into(), 3)]);
+}
+
+#[test]
+fn the_first_line_stays_chosen_once_somebody_moved() {
+    let (statistics, mut model) = (statistics(), empty(true));
+    happen(&statistics, &[(1, "A", 9, 1), (1, "B", 5, 1)]);
+    model.renew(&statistics);
+    let chosen = |model: &Model| {
+        let identities = model.identities(Pane::Operations);
+        identities[model.look(Pane::Operations).position(&identities)].clone()
+    };
+    let overtake = |model: &mut Model, operation| {
+        happen(&statistics, &[(1, operation, 100, 9)]);
+        model.renew(&statistics);
+    };
+    // Nobody moved: the first, whichever that is.
+    overtake(&mut model, "B");
+    assert!(chosen(&model).contains("\nB\n"));
+    model.press(Key::Down);
+    model.press(Key::Up);
+    overtake(&mut model, "C");
+    overtake(&mut model, "C");
+    assert!(chosen(&model).contains("\nB\n"));
+    model.press(Key::Home);
+    assert!(chosen(&model).contains("\nC\n"));
+    for _ in 0..4 {
+        overtake(&mut model, "A");
+    }
+    assert!(chosen(&model).contains("\nA\n"));
+}
+
+#[test]
+fn while_it_is_paused_all_is_collected() {
+    let (statistics, mut model) = (statistics(), empty(true));
+    happen(&statistics, &[(1, "A", 1, 1)]);
+    model.renew(&statistics);
+    model.press(Key::Char('p'));
+    happen(&statistics, &[(1, "A", 1, 600)]);
+    // Of a shorter time there is no rate.
+    thread::park_timeout(Duration::from_millis(600));
+    model.renew(&statistics);
+    let rate = model.pace.rate().expect("somebody looked in time");
+    assert!((300.0..=1002.0).contains(&rate), "{rate}");
+    assert_eq!(model.snapshot.total, 1);
+    let head = lines(&mut model, 80, 24)[0].clone();
+    assert!(head.contains("PAUSED") && head.contains(" requests/s"), "{head}");
+}
+
+#[test]
+fn the_head_says_how_many_are_in_the_tables_and_what_goes_on() {
+    let (statistics, mut model) = (statistics(), empty(false));
+    happen(&statistics, &[(1, "A", 1, 7)]);
+    // However soon it is looked.
+    model.renew(&statistics);
+    model.press(Key::Char('p'));
+    happen(&statistics, &[(1, "A", 1, 5)]);
+    model.complete(Ledger::default());
+    model.renew(&statistics);
+    let head = lines(&mut model, 80, 24)[0].clone();
+    assert!(head.contains("12 requests  complete") && !head.contains("PAUSED"), "{head}");
+    assert_eq!(model.operations()[0].requests, 12);
+    assert!(!head.contains("ending"), "{head}");
+    model.is_ending = true;
+    assert!(lines(&mut model, 80, 24)[0].contains("ending …"));
+    // Of a live run nobody knows the pace yet.
+    let head = lines(&mut empty(true), 80, 24)[0].clone();
+    assert!(!head.contains("requests/s"), "{head}");
+}
+
+#[test]
+fn a_message_hides_the_keys_for_a_while() {
+    let mut model = usual();
+    let said = |text: &str| Some(text.to_owned());
+    let foot = |model: &mut Model| lines(model, 80, 24)[23].trim_end().to_owned();
+    let at = Duration::from_secs;
+    model.hear(said("one"), at(1));
+    assert_eq!(foot(&mut model), "one");
+    model.hear(said("one"), at(10));
+    assert_eq!(foot(&mut model), "one");
+    model.hear(said("one"), at(11));
+    assert!(foot(&mut model).starts_with("q quit"));
+    model.hear(said("two"), at(12));
+    assert_eq!(foot(&mut model), "two");
+    model.press(Key::Down);
+    model.hear(said("two"), at(13));
+    assert!(foot(&mut model).starts_with("q quit"));
+}
+
+#[test]
+fn how_slow_a_request_has_to_be_is_what_it_is_now() {
+    let (statistics, mut model) = (statistics(), empty(true));
+    model.renew(&statistics);
+    let says =
+        |model: &mut Model, text: &str| lines(model, 80, 24).iter().any(|it| it.contains(text));
+    assert!(says(&mut model, "none took 10 ms"));
+    statistics.slow().expect("it is kept").set_least_ns(25_000_000);
+    model.renew(&statistics);
+    assert!(says(&mut model, "none took 25 ms"));
+}
+
+#[test]
+fn what_is_pasted_goes_into_the_filter_or_nowhere() {
+    let mut model = usual();
+    let paste = |model: &mut Model| {
+        "qp".chars().for_each(|it| assert_eq!(model.press(Key::Pasted(it)), Wish::Draw));
+    };
+    paste(&mut model);
+    assert!(!model.is_paused && model.filter.is_empty());
+    model.press(Key::Char('/'));
+    paste(&mut model);
+    assert!(model.is_typing && model.filter == "qp");
 }
 
 #[test]

@@ -4,11 +4,20 @@ use std::time::Duration;
 
 use ratatui::text::Span;
 
-/// How many columns of the screen a text takes.
+/// How many columns of the screen a text takes, each character in cells of its own: also where together they
+/// would be a ligature.
 pub(super) fn width(text: &str) -> usize {
     match text.is_ascii() {
         true => text.len(),
-        false => Span::raw(text).width(),
+        false => text.chars().map(char_width).sum(),
+    }
+}
+
+/// How many columns of the screen a character takes.
+pub(super) fn char_width(character: char) -> usize {
+    match character.is_ascii() {
+        true => 1,
+        false => Span::raw(&*character.encode_utf8(&mut [0; 4])).width(),
     }
 }
 
@@ -44,7 +53,7 @@ fn is_plain(character: char) -> bool {
     }
     // Halves of flags, and colours of the emoji before them.
     let joins = matches!(character, '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f3fb}'..='\u{1f3ff}');
-    !character.is_control() && !joins && width(character.encode_utf8(&mut [0; 4])) > 0
+    !character.is_control() && !joins && char_width(character) > 0
 }
 
 /// As much of a shown text as fits into so many columns; an ellipsis stands for the rest.
@@ -55,7 +64,7 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     let mut cut = String::new();
     let mut left = columns.saturating_sub(1);
     for character in text.chars() {
-        let takes = width(character.encode_utf8(&mut [0; 4]));
+        let takes = char_width(character);
         if takes > left {
             break;
         }
@@ -144,11 +153,10 @@ mod tests {
         assert_eq!(shown("a\x1b[2J\r\n\u{9b}\u{202e}b"), r"a\u{1b}[2J\u{d}\u{a}\u{9b}\u{202e}b");
         assert_eq!(shown("e\u{301}\u{200d}\u{feff}"), r"e\u{301}\u{200d}\u{feff}");
         assert_eq!(shown("中文 é 😀"), "中文 é 😀");
-        for flag in ["\u{1f1e9}\u{1f1ea}", "\u{1f44d}\u{1f3fd}"] {
-            let text = shown(flag);
-            let apart: usize = text.chars().map(|it| width(it.encode_utf8(&mut [0; 4]))).sum();
-            assert_eq!(width(&text), apart, "{text}");
-        }
+        assert_eq!(shown("\u{1f1e9}\u{1f1ea}"), r"\u{1f1e9}\u{1f1ea}");
+        assert_eq!(shown("\u{1f44d}\u{1f3fd}"), "\u{1f44d}\\u{1f3fd}");
+        // What would be one glyph, or less than its characters, takes the cells of all of them.
+        assert_eq!(["لالا", "کلا", "ꓻꓽ", "का", "中a"].map(width), [4, 3, 2, 2, 3]);
     }
 
     #[test]
@@ -161,7 +169,8 @@ mod tests {
 
     #[test]
     fn cells_have_the_width_of_their_column() {
-        for text in ["", "a", "abc", "abcdefgh", "中文中文", "a中文中"] {
+        for text in ["", "a", "abc", "abcdefgh", "中文中文", "a中文中", "لالا", "کلا", "ꓻꓽ"]
+        {
             for columns in 0..7 {
                 let cell = cell(text, columns, columns % 2 == 0);
                 assert_eq!(width(&cell), columns, "{text} {cell:?}");

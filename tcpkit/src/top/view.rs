@@ -24,18 +24,15 @@ use super::{
     mailbox::{Mailbox, News},
     model::{Model, Wish},
     screen::{self, Terminal},
-    snapshot::Snapshot,
 };
 use crate::{messages, pipeline::Control, stats::Statistics};
 
 /// How often what is shown is renewed.
 const RENEWAL: Duration = Duration::from_secs(1);
 
-/// How long the rest of a key may take to come.
-const KEY_TIME: Duration = Duration::from_millis(50);
-
-/// How long it takes a process to stop: then nothing has stopped it.
-const STOP_TIME: Duration = Duration::from_millis(300);
+/// How long it takes a process to stop at most: then nothing has stopped it. So often it is looked, too,
+/// whether the process is in front again.
+const AWAY_TIME: Duration = Duration::from_millis(300);
 
 /// Everything the thread needs.
 pub(super) struct Viewer {
@@ -52,6 +49,8 @@ pub(super) struct Viewer {
     /// Keys of which a part came, and when.
     pub(super) keys: Decoder,
     pub(super) typed_at: Option<Instant>,
+    /// The screen was left to others; when to look whether it may be had again.
+    pub(super) away_until: Option<Instant>,
 }
 
 /// What was waited for.
@@ -75,6 +74,8 @@ impl Viewer {
                 return Ok(());
             }
             let is_new = news.complete.is_some();
+            let is_ending = self.control.is_stopping();
+            has_changed |= std::mem::replace(&mut self.model.is_ending, is_ending) != is_ending;
             has_changed |= self.learn(news)?;
             if is_new || Instant::now() >= due {
                 due = Instant::now() + RENEWAL;
@@ -82,11 +83,13 @@ impl Viewer {
                 has_changed = true;
             }
             // What is not taken yet would be old by then.
-            if has_changed && self.pending.is_empty() {
+            if has_changed && self.pending.is_empty() && self.away_until.is_none() {
                 self.draw()?;
                 has_changed = false;
             }
-            let ready = self.wait(self.typed_at.map_or(due, |at| due.min(at + KEY_TIME)));
+            let until =
+                [self.key_time(), self.away_until].into_iter().flatten().fold(due, Instant::min);
+            let ready = self.wait(until);
             if ready.gone || ready.output && !self.write()? {
                 self.control.stop();
                 return Ok(());
@@ -96,8 +99,11 @@ impl Viewer {
                 return Ok(());
             };
             for key in keys {
-                self.press(key)?;
-                has_changed = true;
+                // What was typed for others is not known here.
+                if self.away_until.is_none() {
+                    self.press(key)?;
+                    has_changed = true;
+                }
             }
         }
     }
@@ -109,11 +115,16 @@ impl Viewer {
             self.model.ledger = ledger;
         }
         if let Some(ledger) = news.complete {
-            self.model.ledger = ledger;
-            self.model.is_complete = true;
+            self.model.complete(ledger);
         }
-        if news.has_resumed {
-            self.enter()?;
+        if self.away_until.is_some() {
+            self.come_back(news.has_resumed)?;
+        } else if news.has_resumed {
+            // Whoever stopped it may have had the terminal, and may have it still.
+            match self.terminal.is_in_front() {
+                true => self.enter()?,
+                false => self.go_away(),
+            }
         }
         Ok(is_seen)
     }
@@ -125,12 +136,17 @@ impl Viewer {
             let mut bytes = [0; 1024];
             let count = self.terminal.read(&mut bytes)?.unwrap_or(0);
             self.keys.take(bytes.get(..count).unwrap_or_default(), |key| keys.push(key));
-            self.typed_at = self.keys.is_waiting().then(Instant::now);
-        } else if self.typed_at.is_some_and(|at| at.elapsed() >= KEY_TIME) {
+            self.typed_at = self.keys.waits().map(|_| Instant::now());
+        } else if self.key_time().is_some_and(|it| it <= Instant::now()) {
             self.typed_at = None;
             keys.extend(self.keys.expire());
         }
         Ok(keys)
+    }
+
+    /// Until when more has to come of what is typed.
+    fn key_time(&self) -> Option<Instant> {
+        Some(self.typed_at? + self.keys.waits()?)
     }
 
     fn press(&mut self, key: Key) -> io::Result<()> {
@@ -148,18 +164,20 @@ impl Viewer {
 
     /// Looks at what was counted.
     fn renew(&mut self) {
-        self.model.message = messages::latest_kept();
-        if self.model.is_paused {
-            return;
-        }
-        self.model.renew(Snapshot::take(&self.statistics, self.model.window));
-        if let Some(log) = self.statistics.slow() {
-            self.model.slow.renew(log);
-        }
+        self.model.hear(messages::latest_kept(), self.statistics.elapsed());
+        self.model.renew(&self.statistics);
     }
 
-    /// Takes the screen, all of which has to be drawn then.
-    pub(super) fn enter(&mut self) -> io::Result<()> {
+    /// Takes the screen, unless others have it now.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.away_until = Some(Instant::now());
+        self.come_back(true)
+    }
+
+    /// Takes the screen, all of which has to be drawn then. What is said is kept back from then on.
+    fn enter(&mut self) -> io::Result<()> {
+        messages::keep();
+        self.away_until = None;
         self.pending = screen::enter(&self.terminal)?.to_vec();
         self.drawn = Buffer::empty(self.terminal.area());
         self.append_drawing()
@@ -198,9 +216,11 @@ impl Viewer {
 
     /// Waits until something can be done, or for a time.
     fn wait(&self, until: Instant) -> Ready {
-        let wants = match self.pending.is_empty() {
-            true => PollFlags::POLLIN,
-            false => PollFlags::POLLIN | PollFlags::POLLOUT,
+        let wants = match (self.away_until, self.pending.is_empty()) {
+            // That it is gone is told anyhow.
+            (Some(_), _) => PollFlags::empty(),
+            (None, true) => PollFlags::POLLIN,
+            (None, false) => PollFlags::POLLIN | PollFlags::POLLOUT,
         };
         let mut fds = [
             PollFd::new(self.terminal.as_fd(), wants),
@@ -221,26 +241,32 @@ impl Viewer {
 
     /// Stops the process as Ctrl-Z does elsewhere, with the terminal as it was before.
     fn suspend(&mut self) -> io::Result<()> {
-        screen::leave();
-        messages::release();
+        // It goes on for a moment until it stops. Where nobody could let it go on, it does not stop at all.
+        self.go_away();
         self.mailbox.leave(|news| news.has_resumed = false);
         // All of the job, as a terminal does.
         kill(Pid::from_raw(0), Signal::SIGTSTP)?;
-        // It goes on for a moment until it stops. Where nobody could let it go on, it does not stop at all.
-        let deadline = Instant::now() + STOP_TIME;
-        loop {
-            let mut news = self.mailbox.take();
-            let has_resumed = std::mem::take(&mut news.has_resumed);
-            let ends = news.ends || self.control.is_stopping();
-            self.learn(news)?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if has_resumed || ends || left.is_zero() {
-                messages::keep();
-                return self.enter();
-            }
-            let mut fds = [PollFd::new(self.mailbox.as_fd(), PollFlags::POLLIN)];
-            // As in `wait`.
-            let _ = poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO));
+        Ok(())
+    }
+
+    /// Leaves the screen to others.
+    fn go_away(&mut self) {
+        screen::leave();
+        messages::release();
+        self.pending.clear();
+        self.away_until = Some(Instant::now() + AWAY_TIME);
+    }
+
+    /// Takes the screen again, if it was left, may be had again, and is still wanted.
+    fn come_back(&mut self, has_resumed: bool) -> io::Result<()> {
+        let Some(until) = self.away_until else { return Ok(()) };
+        if !has_resumed && Instant::now() < until {
+            return Ok(());
         }
+        if !self.control.is_stopping() && self.terminal.is_in_front() {
+            return self.enter();
+        }
+        self.away_until = Some(Instant::now() + AWAY_TIME);
+        Ok(())
     }
 }

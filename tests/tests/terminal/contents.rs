@@ -180,6 +180,14 @@ fn a_filter_and_an_endpoint_leave_out_the_rest() {
     assert!(seen.terminal.line("Esc: all").ends_with("only what has “incr”"));
     seen.terminal.press("\x1b");
     seen.terminal.wait_for("all again", |lines| count(lines, "ECHO") == 2);
+    // One operation of one server: the one that took most time.
+    seen.terminal.press("\r");
+    seen.terminal.wait_for("one operation", |lines| {
+        count(lines, "DEBUG SLEEP") == 1 && count(lines, "ECHO") == 0 && slow(lines) == 1
+    });
+    assert!(seen.terminal.line("Esc: all").contains("only DEBUG SLEEP of "));
+    seen.terminal.press("\x1b");
+    seen.terminal.wait_for("all again", |lines| count(lines, "ECHO") == 2);
     // In the endpoints' pane, the second one by name.
     seen.terminal.press("\x1b[Z<\x1b[B\r");
     seen.terminal.wait_for("one endpoint", |lines| count(lines, "ECHO") == 1 && slow(lines) == 1);

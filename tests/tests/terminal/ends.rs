@@ -1,6 +1,6 @@
 //! However it ends, the terminal is whole, and what is to be said stands on it.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -33,13 +33,9 @@ fn said_since(seen: &Seen) -> String {
 
 #[test]
 fn it_ends_as_it_is_asked_to() {
-    for (keys, signal) in [
-        ("q", None),
-        ("\x03", None),
-        ("\x1b", None),
-        ("", Some(Signal::SIGTERM)),
-        ("", Some(Signal::SIGINT)),
-    ] {
+    for (keys, signal) in
+        [("q", None), ("\x03", None), ("", Some(Signal::SIGTERM)), ("", Some(Signal::SIGINT))]
+    {
         let mut seen = Seen::usual();
         let mut client = seen.client();
         (0..7).for_each(|_| drop(client.say("ping")));
@@ -172,8 +168,7 @@ fn it_is_suspended_and_comes_back() {
     let _redis = RedisServer::start(&far);
     // A shell with jobs: it waits for a line before it lets the agent go on.
     let script = format!("\"$0\" {TOP}; stty -a; echo stopped; read line; fg; echo ended $?");
-    let arguments = ["-mc".into(), script.into(), agent::binary().into_os_string()];
-    let mut terminal = OnTerminal::start(&near, USUAL, Path::new("/bin/bash"), &arguments);
+    let mut terminal = shell(&near, &script);
     terminal.wait_for_text("ENDPOINT");
     terminal.press("\x1a");
     terminal.wait_for("the shell's screen", |lines| lines.iter().any(|it| it == "stopped"));
@@ -191,8 +186,103 @@ fn it_is_suspended_and_comes_back() {
     terminal.check_whole();
 }
 
+/// A shell with jobs on a terminal, that does what a script says; `$0` is the agent.
+fn shell(netns: &Netns, script: &str) -> OnTerminal {
+    let arguments = ["-mc".into(), script.into(), agent::binary().into_os_string()];
+    OnTerminal::start(netns, USUAL, Path::new("/bin/bash"), &arguments)
+}
+
+/// Fails unless the agent has ended well in the background, and the shell's terminal is whole.
+#[track_caller]
+fn check_ended_behind(terminal: &mut OnTerminal, is_entered: bool) {
+    terminal.wait_for("its end", |lines| lines.iter().any(|line| line.starts_with("ended ")));
+    terminal.wait_for_text("packets matched");
+    assert_eq!(terminal.line("ended "), "ended 0");
+    let written = terminal.written();
+    assert!(!written.contains("panicked"), "{written:?}");
+    assert_eq!(written.matches("\x1b[?1049h").count(), usize::from(is_entered), "{written:?}");
+    terminal.wait();
+}
+
+#[test]
+fn while_it_is_suspended_it_can_be_ended() {
+    let netns = Netns::new();
+    let top = "-p redis --top -P off -i lo tcp port 6379";
+    let script = format!("\"$0\" {top}; echo stopped; read line; kill %1; wait %1; echo ended $?");
+    let mut terminal = shell(&netns, &script);
+    terminal.wait_for_text("ENDPOINT");
+    terminal.press("\x1a");
+    terminal.wait_for("the shell's screen", |lines| lines.iter().any(|it| it == "stopped"));
+    terminal.press("\n");
+    check_ended_behind(&mut terminal, true);
+    terminal.check_whole();
+}
+
+#[test]
+fn in_the_background_it_waits_for_its_turn_and_can_be_ended() {
+    let netns = Netns::new();
+    let top = "-p redis --top -P off -i lo tcp port 6379";
+    let script = format!("\"$0\" {top} & read line; kill %1; wait %1; echo ended $?");
+    let mut terminal = shell(&netns, &script);
+    terminal.wait_for_text("listening on lo");
+    terminal.press("\n");
+    check_ended_behind(&mut terminal, false);
+    let script = format!("\"$0\" {top} & read line; fg; echo ended $?");
+    let mut terminal = shell(&netns, &script);
+    terminal.wait_for_text("listening on lo");
+    assert!(!terminal.look(|screen| screen.alternate_screen()));
+    terminal.press("\n");
+    terminal.wait_for_text("ENDPOINT");
+    terminal.press("q");
+    check_ended_behind(&mut terminal, true);
+    terminal.check_whole();
+}
+
+#[test]
+fn an_escape_ends_nothing() {
+    let mut seen = Seen::usual();
+    // The bytes of an arrow, the first of which comes alone.
+    seen.terminal.press("\x1b");
+    thread::park_timeout(Duration::from_millis(150));
+    seen.terminal.press("[C");
+    seen.terminal.wait_for_text("▼SHARE");
+    // Nothing follows.
+    seen.terminal.press("\x1b");
+    thread::park_timeout(Duration::from_millis(600));
+    seen.terminal.press("?");
+    seen.terminal.wait_for_text("KEYS (Esc: back)");
+    seen.terminal.press("\x1b");
+    seen.terminal.wait_for_text("ENDPOINT");
+    seen.terminal.press("?");
+    seen.terminal.wait_for_text("KEYS (Esc: back)");
+    seen.terminal.press("qq");
+    assert!(seen.terminal.wait().success());
+    check_said(&mut seen, "0 requests");
+}
+
+#[test]
+fn what_is_pasted_presses_no_keys() {
+    let mut seen = Seen::usual();
+    assert!(seen.terminal.look(|screen| screen.bracketed_paste()));
+    seen.terminal.press("\x1b[200~qp?\x03\x1b[201~/\x1b[200~a\r\nb\x1b[201~");
+    seen.terminal.wait_for("the filter", |lines| {
+        lines.last().is_some_and(|line| line.starts_with("filter: ab"))
+    });
+    assert!(!seen.terminal.lines()[0].contains("PAUSED"));
+    seen.terminal.press("\rq");
+    assert!(seen.terminal.wait().success());
+    seen.terminal.check_whole();
+}
+
 #[test]
 fn it_needs_a_terminal() {
+    let netns = Netns::new();
+    for kind in ["dumb", ""] {
+        let script = format!("TERM={kind} \"$0\" -p redis --top -i lo; echo ended $?");
+        let mut terminal = shell(&netns, &script);
+        terminal.wait_for_text("ended 1");
+        terminal.wait_for_text("tcpkit: --top needs a terminal that can be drawn on");
+    }
     for arguments in ["-p redis --top -i lo", "-p redis --top -r nothing.pcap"] {
         let output = agent::command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1));

@@ -1,11 +1,6 @@
 //! Which columns there is room for, how wide they are, and what stands above them.
 
-use crate::top::{
-    model::{Model, Pane},
-    slow::SlowRow,
-    sort::Column,
-    text::width,
-};
+use crate::top::{look::Pane, model::Model, slow::SlowRow, sort::Column, text::width};
 
 /// The columns of endpoints and operations behind the first one, which is the name.
 const NUMBERS: [Column; 11] = [

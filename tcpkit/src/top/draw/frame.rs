@@ -7,6 +7,7 @@ use crate::{
     stats::Window,
     top::{
         model::Model,
+        snapshot::Operation,
         text::{clock, count, cut, message, rate, shown, width},
     },
 };
@@ -25,12 +26,15 @@ fn window_name(model: &Model) -> &'static str {
 pub(super) fn head(buffer: &mut Buffer, area: Rect, model: &Model, palette: Palette) {
     let about = &model.about;
     let mut parts = Vec::new();
+    if model.is_ending {
+        parts.push("ending …".to_owned());
+    }
     if model.is_paused {
         parts.push("PAUSED".to_owned());
     }
     if about.is_live {
         parts.push(clock(model.snapshot.at));
-        parts.push(format!("{} requests/s", rate(model.rate)));
+        parts.extend(model.pace.rate().map(|it| format!("{} requests/s", rate(it))));
     } else {
         parts.push(format!("{} requests", count(model.snapshot.total)));
         parts.push(if model.is_complete { "complete" } else { "reading" }.to_owned());
@@ -77,6 +81,13 @@ pub(super) fn foot(buffer: &mut Buffer, area: Rect, model: &Model, palette: Pale
     let mut parts = Vec::new();
     if let Some(endpoint) = &model.endpoint {
         parts.push(format!("only {endpoint}"));
+    }
+    if let Some(Operation { server, operation, .. }) = &model.operation {
+        let name = if operation.is_empty() { "what has no name" } else { operation };
+        parts.push(match &model.endpoint {
+            Some(_) => format!("only {name}"),
+            None => format!("only {name} of {server}"),
+        });
     }
     if !model.filter.is_empty() {
         parts.push(format!("only what has “{}”", shown(&model.filter)));

@@ -12,8 +12,9 @@ use ratatui::{
 };
 
 use super::{
-    model::{Model, PANES, Pane},
-    text::cut,
+    look::{PANES, Pane},
+    model::Model,
+    text::{char_width, cut},
 };
 
 /// With fewer lines a pane is not worth its place: heads and two more.
@@ -128,6 +129,31 @@ fn take_top(area: &mut Rect, lines: u16) -> Rect {
 fn line(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     if !area.is_empty() {
         let width = usize::from(area.width);
-        buffer.set_stringn(area.x, area.y, cut(text, width), width, style);
+        put(buffer, (area.x, area.y), &cut(text, width), width, style);
     }
+}
+
+/// Writes the characters of a shown text, each into cells of its own, as far as there is room. Returns the
+/// column behind them.
+fn put(buffer: &mut Buffer, at: (u16, u16), text: &str, room: usize, style: Style) -> u16 {
+    let (mut x, y) = at;
+    let end = x.saturating_add(u16::try_from(room).unwrap_or(u16::MAX)).min(buffer.area.right());
+    for character in text.chars() {
+        let width = u16::try_from(char_width(character)).unwrap_or(0);
+        let next = x.saturating_add(width);
+        if next > end {
+            break;
+        }
+        if let Some(cell) = buffer.cell_mut((x, y)).filter(|_| width > 0) {
+            cell.set_char(character).set_style(style);
+        }
+        // What stands below the rest of a wide one is not seen.
+        for hidden in x.saturating_add(1)..next {
+            if let Some(cell) = buffer.cell_mut((hidden, y)) {
+                cell.reset();
+            }
+        }
+        x = next;
+    }
+    x
 }

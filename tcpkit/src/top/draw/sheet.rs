@@ -6,7 +6,7 @@ use super::{Palette, line, take_top};
 use crate::top::{
     model::{Model, Sheet},
     slow::SlowRow,
-    text::{cut, shown, width},
+    text::{char_width, cut, shown, width},
 };
 
 const HELP: &[(&str, &str)] = &[
@@ -14,10 +14,10 @@ const HELP: &[(&str, &str)] = &[
     ("↑ ↓ PgUp PgDn Home End, k j", "move in it"),
     ("← →, < >", "sort by the column beside"),
     ("r", "sort the other way round"),
-    ("Enter", "an endpoint alone; an operation alone; all of a slow request"),
+    ("Enter", "this endpoint alone; this operation alone; all of a slow request"),
     ("w", "the last minute, the last five minutes, since the start"),
     ("/", "only operations and slow requests that have these words"),
-    ("Esc", "close; show all again; with nothing to close, quit"),
+    ("Esc", "close; show all again"),
     ("p, space", "pause and go on"),
     ("l", "the ledger: what became of all packets, bytes and messages"),
     ("Ctrl-L", "draw everything anew"),
@@ -76,7 +76,7 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut taken = 0_usize;
     for character in text.chars() {
-        let takes = width(character.encode_utf8(&mut [0; 4]));
+        let takes = char_width(character);
         if taken.saturating_add(takes) > columns && taken > 0 {
             lines.push(String::new());
             taken = 0;

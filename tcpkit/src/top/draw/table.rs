@@ -5,12 +5,13 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use super::{
     Palette,
     columns::{Place, is_number, places, title},
-    line,
+    line, put,
 };
 use crate::{
     stats::Window,
     top::{
-        model::{Model, Pane},
+        look::Pane,
+        model::Model,
         slow::SlowRow,
         snapshot::Row,
         sort::Column,
@@ -71,11 +72,11 @@ pub(super) fn draw(
 
 /// Why there is nothing in a pane.
 fn nothing(pane: Pane, model: &Model) -> String {
-    if !model.filter.is_empty() && pane != Pane::Endpoints {
-        return "nothing has these words".to_owned();
+    if (!model.filter.is_empty() || model.operation.is_some()) && pane != Pane::Endpoints {
+        return "nothing of this kind".to_owned();
     }
     match (pane, model.window) {
-        (Pane::Slow, _) => format!("none took {} ms", model.about.slow_ns as f64 / 1e6),
+        (Pane::Slow, _) => format!("none took {} ms", model.slow.least_ns() as f64 / 1e6),
         (_, Window::All) => "no requests yet".to_owned(),
         (_, Window::Minute) => "no requests in the last minute".to_owned(),
         (_, Window::FiveMinutes) => "no requests in the last 5 minutes".to_owned(),
@@ -126,7 +127,7 @@ fn cells_of_line(
         let (text, own) = cell_of(place.column);
         let text = cell(&text, place.width, is_number(place.column));
         let left = usize::from(area.right().saturating_sub(x));
-        let (end, _) = buffer.set_stringn(x, area.y, text, left, own.unwrap_or_default());
+        let end = put(buffer, (x, area.y), &text, left, own.unwrap_or_default());
         x = end.saturating_add(1);
     }
 }
