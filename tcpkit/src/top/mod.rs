@@ -1,6 +1,6 @@
 //! `--top`: what is counted, on a terminal, live. It can be sorted and searched.
 //!
-//! A thread of its own draws and takes keys ([`view`]); it looks at the statistics as everybody else does,
+//! A thread of its own draws and takes keys (`view`); it looks at the statistics as everybody else does,
 //! and is told by the run's main thread what the ledger is. Nobody ever waits for it or its terminal: that
 //! one is written to only when it takes something, and what it does not take is not drawn.
 

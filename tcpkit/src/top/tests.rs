@@ -383,4 +383,9 @@ fn losses_are_red_and_notes_are_not() {
     let (text, colour) = banner(&mut model);
     assert!(text.contains("LOST: 5 bytes missing"), "{text}");
     assert_eq!(colour, Color::Red);
+    // What is old says less than that.
+    model.ledger.age_s = 7;
+    let (text, colour) = banner(&mut model);
+    assert!(text.contains("has taken nothing for 7 s"), "{text}");
+    assert_eq!(colour, Color::Red);
 }

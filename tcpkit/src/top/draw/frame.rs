@@ -53,6 +53,13 @@ pub(super) fn head(buffer: &mut Buffer, area: Rect, model: &Model, palette: Pale
 /// What is missing from what is shown, if anything is.
 pub(super) fn banner(model: &Model, palette: Palette) -> Option<(String, Style)> {
     let ledger = &model.ledger;
+    if ledger.is_stale() {
+        let text = format!(
+            " STANDS STILL: the output has taken nothing for {} s; losses are not known (l: ledger)",
+            ledger.age_s
+        );
+        return Some((text, palette.loss()));
+    }
     let losses = [(ledger.lost_packets(), "packets"), (ledger.bytes.lost, "bytes missing")];
     let losses: Vec<_> = losses
         .iter()
