@@ -225,6 +225,8 @@ fn in_the_background_it_waits_for_its_turn_and_can_be_ended() {
     let script = format!("\"$0\" {top} & read line; kill %1; wait %1; echo ended $?");
     let mut terminal = shell(&netns, &script);
     terminal.wait_for_text("listening on lo");
+    // So that it has had time to do something to the terminal.
+    thread::park_timeout(Duration::from_millis(700));
     terminal.press("\n");
     check_ended_behind(&mut terminal, false);
     let script = format!("\"$0\" {top} & read line; fg; echo ended $?");
