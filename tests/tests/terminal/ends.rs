@@ -153,6 +153,29 @@ fn a_hang_up_of_the_terminal_ends_a_run_and_another_one_reloads() {
     assert!(has_said("1 requests: 1 answered"), "{:?}", fs::read_to_string(&said));
 }
 
+/// Left running in the background by who has logged out since: then it is logrotate that sends the signal.
+#[test]
+fn without_its_terminal_a_hang_up_is_a_reload() {
+    let netns = Netns::new();
+    let folder = Folder::new();
+    let (said, number) = (folder.file("said"), folder.file("pid"));
+    let (to_said, to_number) = (said.display(), number.display());
+    let script = format!(
+        "set -m; \"$0\" -i lo tcp >/dev/null 2>{to_said} </dev/null & echo $! >{to_number}; sleep 0.2"
+    );
+    let arguments = ["-c".into(), script.into(), agent::binary().into_os_string()];
+    let mut terminal = OnTerminal::start(&netns, USUAL, Path::new("/bin/sh"), &arguments);
+    terminal.wait();
+    terminal.hang_up();
+    let has_said = |text: &str| fs::read_to_string(&said).is_ok_and(|it| it.contains(text));
+    eventually("it listens", || has_said("listening on lo"));
+    let pid = Pid::from_raw(fs::read_to_string(&number).unwrap().trim().parse().unwrap());
+    kill(pid, Signal::SIGHUP).unwrap();
+    eventually("options are read", || has_said("options were read again"));
+    kill(pid, Signal::SIGTERM).unwrap();
+    eventually("the agent ends", || !Path::new(&format!("/proc/{pid}")).exists());
+}
+
 /// The children of a shell.
 fn agents_below(terminal: &OnTerminal) -> Vec<String> {
     let pid = terminal.pid();
