@@ -289,6 +289,8 @@ impl Model {
                 sorting.is_reversed = !sorting.is_reversed;
             }
             Key::Char('w') => {
+                // Of another window nothing was kept.
+                self.is_paused = false;
                 self.window = match self.window {
                     Window::Minute => Window::FiveMinutes,
                     Window::FiveMinutes => Window::All,
