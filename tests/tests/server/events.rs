@@ -61,7 +61,14 @@ fn each_second_is_told_and_remembered() {
     assert_eq!(pings.unwrap()["requests"], 100);
     assert_eq!(
         tick["ledger"],
-        json!({ "lost": 0, "missing_bytes": 0, "unread_bytes": 0, "script_errors": 0, "lines": [] })
+        json!({
+            "lost": 0,
+            "missing_bytes": 0,
+            "unread_bytes": 0,
+            "is_stale": false,
+            "script_errors": 0,
+            "lines": [],
+        })
     );
     // Who comes later is told what was.
     let mut late = Events::listen(&near);

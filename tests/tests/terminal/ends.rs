@@ -209,7 +209,8 @@ fn it_is_suspended_and_comes_back() {
     terminal.check_whole();
 }
 
-/// A shell with jobs on a terminal, that does what a script says; `$0` is the agent.
+/// A shell with jobs on a terminal, that does what a script says; `$0` is the agent. (Its `wait` without `-f`
+/// may tell of a job that it has not seen going on yet.)
 fn shell(netns: &Netns, script: &str) -> OnTerminal {
     let arguments = ["-mc".into(), script.into(), agent::binary().into_os_string()];
     OnTerminal::start(netns, USUAL, Path::new("/bin/bash"), &arguments)
@@ -231,7 +232,8 @@ fn check_ended_behind(terminal: &mut OnTerminal, is_entered: bool) {
 fn while_it_is_suspended_it_can_be_ended() {
     let netns = Netns::new();
     let top = "-p redis --top -P off -i lo tcp port 6379";
-    let script = format!("\"$0\" {top}; echo stopped; read line; kill %1; wait %1; echo ended $?");
+    let script =
+        format!("\"$0\" {top}; echo stopped; read line; kill %1; wait -f %1; echo ended $?");
     let mut terminal = shell(&netns, &script);
     terminal.wait_for_text("ENDPOINT");
     terminal.press("\x1a");
@@ -245,7 +247,7 @@ fn while_it_is_suspended_it_can_be_ended() {
 fn in_the_background_it_waits_for_its_turn_and_can_be_ended() {
     let netns = Netns::new();
     let top = "-p redis --top -P off -i lo tcp port 6379";
-    let script = format!("\"$0\" {top} & read line; kill %1; wait %1; echo ended $?");
+    let script = format!("\"$0\" {top} & read line; kill %1; wait -f %1; echo ended $?");
     let mut terminal = shell(&netns, &script);
     terminal.wait_for_text("listening on lo");
     // So that it has had time to do something to the terminal.
