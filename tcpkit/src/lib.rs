@@ -37,4 +37,5 @@ pub mod stdout;
 pub mod top;
 pub mod transaction;
 pub mod walltime;
+mod wholewrite;
 pub mod workers;

@@ -19,6 +19,7 @@ use nix::unistd::{AccessFlags, User, access};
 use crate::{
     openfile::{self, Begin, Opened},
     privileges,
+    wholewrite::{Failed, cut_back, write_whole},
 };
 
 /// Clones share the file.
@@ -144,42 +145,21 @@ fn end_line(path: &Path, mut file: &File) {
     }
 }
 
-/// Writes all; says how many bytes were written before it failed.
-fn write_all(mut file: &File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match file.write(rest) {
-            Ok(0) => return Err((bytes.len() - rest.len(), ErrorKind::WriteZero.into())),
-            Ok(count) => rest = rest.get(count..).unwrap_or(&[]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err((bytes.len() - rest.len(), error)),
-        }
-    }
-    Ok(())
-}
-
-/// Takes back what was written of a line that found no room.
-fn cut_back(file: &File, excess: usize) -> io::Result<()> {
-    let found = file.metadata()?;
-    if excess > 0 && found.is_file() {
-        file.set_len(found.len().saturating_sub(excess as u64))?;
-    }
-    Ok(())
-}
-
 impl Write for LineFile {
     /// Takes whole lines as a whole.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut leaves_out = self.turn();
         let file = self.file();
-        match write_all(&file, bytes) {
+        match write_whole(&file, bytes) {
             Ok(()) => {
                 if std::mem::take(&mut *leaves_out) {
                     log::warn!("{} takes lines again", self.0.path.display());
                 }
             }
-            Err((_, error)) if error.kind() == ErrorKind::BrokenPipe => return Err(error),
-            Err((written, error)) => {
+            Err(Failed { error, .. }) if error.kind() == ErrorKind::BrokenPipe => {
+                return Err(error);
+            }
+            Err(Failed { written, error }) => {
                 let (taken, rest) = bytes.split_at_checked(written).unwrap_or((bytes, &[]));
                 let excess = taken.iter().rev().take_while(|byte| **byte != b'\n').count();
                 if let Err(error) = cut_back(&file, excess) {

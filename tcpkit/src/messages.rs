@@ -33,12 +33,16 @@ pub fn open_log(level: LevelFilter) {
     builder.filter_level(level).target(Target::Pipe(Box::new(Stderr)));
     if is_journal() {
         builder.format(for_journal);
-    } else if io::stderr().is_terminal()
-        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-    {
+    } else if allows_colour(io::stderr().is_terminal()) {
         builder.write_style(WriteStyle::Always);
     }
     builder.parse_default_env().init();
+}
+
+/// Whether what goes to a terminal (or not) is to be coloured where nobody said so (no-color.org).
+#[must_use]
+pub fn allows_colour(is_terminal: bool) -> bool {
+    is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether stderr goes to systemd's journal (systemd.exec(5), `JOURNAL_STREAM`).
@@ -55,8 +59,7 @@ fn finds_journal() -> bool {
 /// A line for each line of a message, with the level in front as the journal takes it; it has the time
 /// already.
 fn for_journal(formatter: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let level = number(record.level());
-    record.args().to_string().lines().try_for_each(|line| writeln!(formatter, "<{level}>{line}"))
+    formatter.write_all(with_level(record.level(), &record.args().to_string()).as_bytes())
 }
 
 /// A level as syslog(3) counts.

@@ -30,6 +30,7 @@ pub use self::{
 use crate::{
     config::Limits,
     flow::table::Expiry,
+    messages::allows_colour,
     output::Count,
     protocol::{
         PROTOCOLS, SecretNames, Selection,
@@ -489,9 +490,7 @@ impl Cli {
         match self.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => {
-                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            }
+            ColorChoice::Auto => allows_colour(is_terminal),
         }
     }
 

@@ -22,7 +22,7 @@ use nix::unistd::{AccessFlags, User, access};
 use self::{
     encoding::Encoding,
     rotation::{Rotation, Turn},
-    target::{Failed, Target},
+    target::Target,
 };
 pub use self::{
     encoding::FileLink,
@@ -33,6 +33,7 @@ use crate::{
     capture::{Frame, InterfaceCounters, InterfaceNames},
     ledger::Ledger,
     privileges,
+    wholewrite::Failed,
 };
 
 /// A write is worth its system call from this many bytes on.

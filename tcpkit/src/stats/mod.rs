@@ -12,7 +12,7 @@ mod recorder;
 mod slow;
 pub mod summary;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::{
     collector::{Collector, Latest, Series, Window, server_name},

@@ -7,7 +7,7 @@ use crate::{
     transaction::{Quality, Timing},
 };
 
-fn transaction(port: u16, operation: &str, latency_ns: u64) -> Transaction<'_> {
+pub(crate) fn transaction(port: u16, operation: &str, latency_ns: u64) -> Transaction<'_> {
     let none = Fields::new(&[], &[]);
     Transaction {
         unix_ns: 1,

@@ -16,36 +16,15 @@ use super::{
 };
 use crate::{
     ledger::Ledger,
-    packet::Endpoint,
-    protocol::{Fields, Status},
     sink::Sink as _,
-    stats::{SlowLog, Statistics, Window},
-    transaction::{Quality, Timing, Transaction},
+    stats::{SlowLog, Statistics, Window, tests::transaction as counted},
+    transaction::Transaction,
 };
 
 const HOSTILE: &str = "a\u{1b}[2J\u{9b}\u{202e}中\u{301}\n";
 
 fn transaction(port: u16, operation: &str, latency_ns: u64) -> Transaction<'_> {
-    let none = Fields::new(&[], &[]);
-    Transaction {
-        unix_ns: 1,
-        client: Endpoint::v4([10, 0, 0, 1], 40_000),
-        server: Endpoint::v4([10, 0, 0, 2], port),
-        protocol: "any",
-        operation,
-        request: operation,
-        response: "",
-        status: if operation == "BAD" { Status::Error } else { Status::Ok },
-        cancelled: false,
-        first_ns: None,
-        deadline_ns: None,
-        timing: Timing { request_ns: 0, wait_ns: latency_ns, response_ns: 0 },
-        request_bytes: 10,
-        response_bytes: 5,
-        quality: Quality::Exact,
-        request_fields: none,
-        response_fields: none,
-    }
+    Transaction { request: operation, ..counted(port, operation, latency_ns) }
 }
 
 fn statistics() -> Arc<Statistics> {

@@ -2,20 +2,17 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Seek, Write},
-    os::fd::AsFd,
+    io,
+    os::fd::AsFd as _,
     path::Path,
 };
 
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    unistd::User,
-};
+use nix::unistd::User;
 
 use crate::{
     openfile::{self, Begin, Opened},
     privileges,
+    wholewrite::{Failed, cut_back, write_whole},
 };
 
 /// Where packets are written to. Every write is one system call, where the target takes it whole.
@@ -26,14 +23,6 @@ pub(super) struct Target {
     is_new: bool,
     /// What was written, in bytes.
     len: u64,
-}
-
-/// A write that failed on its way.
-#[derive(Debug)]
-pub(super) struct Failed {
-    /// How many bytes had been written before, of those that were to be.
-    pub(super) written: usize,
-    pub(super) error: io::Error,
 }
 
 impl Target {
@@ -72,42 +61,16 @@ impl Target {
 
     /// Writes all of it.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failed> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let result = match self.file.write(rest) {
-                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.len = self.len.saturating_add(count as u64);
-                    rest = rest.get(count..).unwrap_or(&[]);
-                    Ok(())
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-                // Somebody made the pipe non-blocking; the packets wait all the same.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)];
-                    match poll(&mut fds, PollTimeout::NONE) {
-                        Ok(_) | Err(Errno::EINTR) => Ok(()),
-                        Err(error) => Err(error.into()),
-                    }
-                }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = result {
-                return Err(Failed { written: bytes.len() - rest.len(), error });
-            }
-        }
-        Ok(())
+        let result = write_whole(&self.file, bytes);
+        let written = result.as_ref().map_or_else(|failed| failed.written, |()| bytes.len());
+        self.len = self.len.saturating_add(written as u64);
+        result
     }
 
     /// Takes back the last `excess` bytes that were written, where the target is a file, and closes
     /// it. On a failure the file ends with a part of a packet, which readers know how to take.
-    pub(super) fn cut_back(mut self, excess: usize) -> io::Result<()> {
-        if excess > 0 && self.file.metadata()?.is_file() {
-            // Standard output may have been written to before by others.
-            let end = self.file.stream_position()?;
-            self.file.set_len(end.saturating_sub(excess as u64))?;
-        }
-        Ok(())
+    pub(super) fn cut_back(self, excess: usize) -> io::Result<()> {
+        cut_back(&self.file, excess)
     }
 }
 
